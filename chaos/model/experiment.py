@@ -1,0 +1,94 @@
+"""An experiment as the rest of the tool sees it: typed, checked, with the place of every rule."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from chaos.model.stack import Frozen
+from chaos.model.verdict import Place
+
+Seconds = float
+
+
+class LoadSpec(Frozen):
+    """Who comes, how often, and how they behave. Counts are concurrent users."""
+
+    profile: Literal["steady", "churn"] = "steady"
+    """steady: sessions of `stay_s`, few come back; churn: short stays, most come back, each with a twin."""
+    participants: int = Field(120, ge=0, le=5000)
+    rooms: int = Field(8, ge=1, le=1000)
+    editors: int = Field(24, ge=0, le=2000)
+    documents: int = Field(6, ge=1, le=1000)
+    stay_s: Seconds = Field(20.0, gt=0)
+    """Mean stay of a participant (exponential, at least 2 s); arrivals per second = participants / stay_s."""
+    rejoin: float = Field(0.3, ge=0, le=1)
+    """Share of leavers who come back after `away_s`, each paired with a fresh user's join to the same room."""
+    away_s: Seconds = Field(1.5, gt=0)
+    vanish: float = Field(0.1, ge=0, le=1)
+    """Share of participants who go without a word (socket cut, no leave)."""
+    say_every_s: Seconds = Field(10.0, gt=0)
+    edit_every_s: Seconds = Field(1.0, gt=0)
+    refresh: float = Field(0.5, ge=0, le=1)
+    """Share of editors who reload the page when they are cut: they come back with an empty copy."""
+    offline: float = Field(0.25, ge=0, le=1)
+    """Share of editors who now and then go offline for `offline_s`, edit on, come back and then stay idle a while."""
+    offline_s: Seconds = Field(2.0, gt=0)
+    retry: Literal["none", "fixed", "exponential", "full-jitter"] = "full-jitter"
+    """How an impatient user tries again; base 0.25 s, cap 2 s."""
+    patience_s: Seconds = Field(5.0, gt=0)
+    """A user gives up an operation after this long."""
+
+
+class PhaseSpec(Frozen):
+    """How long the parts last that the method does not decide."""
+
+    warm_up: Seconds = Field(3.0, ge=1)
+    baseline: Seconds = Field(6.0, ge=2)
+    recovery: Seconds = Field(13.0, ge=2)
+    """Load stays on this long after the heal. Recovery needs 10 good seconds in a row, so less than 10 cannot show it."""
+
+
+class Threshold(Frozen):
+    """One rule of an experiment: `join.success >= 99%`."""
+
+    text: str
+    phase: Literal["baseline", "fault", "recovery", "run"]
+    metric: str
+    """`FLOW.success`, `FLOW.pNN` (ms), or a count: `edits.lost`, `ghosts`, `recovery`; `chaos list checks` names all."""
+    op: Literal["<", "<=", "==", ">=", ">"]
+    value: float
+    """Shares as 0..1, durations in seconds."""
+    place: Place | None = None
+
+
+class Injection(Frozen):
+    """A fault that the method puts in: an action of `chaos.actions.inject`."""
+
+    name: str
+    fault: str
+    arguments: dict[str, Any]
+    """Of the fault's own model, `target` and `duration` included."""
+    place: Place | None = None
+
+
+class Experiment(Frozen):
+    """A checked experiment. `document` is the Chaos Toolkit experiment itself, untouched."""
+
+    file: str
+    title: str
+    description: str = ""
+    document: dict[str, Any]
+    ours: bool = True
+    """False: nothing of ours in it; it runs exactly as the stock toolkit runs it."""
+    stack: str = "embedded"
+    """Name of a built-in stack or path of a stack file."""
+    seed: int = 0
+    load: LoadSpec = LoadSpec()
+    phases: PhaseSpec = PhaseSpec()
+    thresholds: tuple[Threshold, ...] = ()
+    injections: tuple[Injection, ...] = ()
+    assurance: Literal["measured", "proven"] = "measured"
+    allow_whole_service: str = ""
+    """A reason, where the experiment may hit every node of a service; empty: it may not."""

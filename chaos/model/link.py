@@ -1,0 +1,49 @@
+"""What can be done to the bytes of a link, and what a link proxy has counted."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from chaos.model.stack import Frozen
+
+Direction = Literal["both", "forward", "backward"]
+
+
+class LinkEffect(Frozen):
+    """An impairment of a byte stream. Effects of several faults on one link add up (delays add, the lower rate wins)."""
+
+    delay_ms: float = Field(0.0, ge=0, le=60_000)
+    """Added to each chunk, one way, per direction hit: with direction `both` the round trip grows by twice this."""
+    jitter_ms: float = Field(0.0, ge=0, le=60_000)
+    """Standard deviation of the delay (normal, clipped to [0, delay + 4 jitter]); bytes are never reordered."""
+    loss: float = Field(0.0, ge=0, le=1)
+    """Probability per 1460 bytes begun that the stream stalls for `stall_ms`: what a lost segment does to a TCP stream."""
+    stall_ms: float = Field(200.0, gt=0, le=60_000)
+    """The retransmission timeout; 200 ms is Linux's smallest (TCP_RTO_MIN)."""
+    rate_kbps: float | None = Field(None, gt=0)
+    """Bandwidth in kbit/s, per direction, shared by all connections of all links that the fault hits."""
+    block: Literal["", "silent", "loud"] = ""
+    """silent: bytes stop, both ends stay open and new connections hang; loud: live and new connections are reset."""
+    direction: Direction = "both"
+    """forward: source -> target."""
+
+
+class LinkStats(Frozen):
+    """Counters of a link since the proxy started."""
+
+    connections: int = 0
+    """Live now."""
+    opened: int = 0
+    refused: int = 0
+    reset: int = 0
+    """Connections that a fault cut."""
+    bytes_forward: int = 0
+    bytes_backward: int = 0
+    delayed_bytes: int = 0
+    stalls: int = 0
+    blocked_bytes: int = 0
+    """Bytes held back by a silent block (they flow on when it is lifted)."""
+    dwell_ms: tuple[float, ...] = ()
+    """The last (at most 512) times that chunks spent in the proxy while an effect was on, both directions."""

@@ -1,0 +1,108 @@
+"""What a stack is made of: regions, services, nodes, links, bounds; and where a running one can be reached."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Frozen(BaseModel):
+    """A value that never changes and takes no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Bounds(Frozen):
+    """What the stack promises, in seconds; timed checks judge against these."""
+
+    visibility_s: float = Field(2.0, gt=0)
+    """After a join completes, every roster shows the participant within this."""
+    join_s: float = Field(5.0, gt=0)
+    """Deadline of a join, retries included."""
+    leave_s: float = Field(3.0, gt=0)
+    clean_ghost_s: float = Field(2.0, gt=0)
+    """After a clean leave, no roster shows the participant later than this."""
+    unclean_ghost_s: float = Field(30.0, gt=0)
+    """The same after a participant vanished without a leave."""
+    resume_s: float = Field(15.0, gt=0)
+    """How long a cut session may be resumed."""
+    edit_s: float = Field(5.0, gt=0)
+    """Deadline of an edit's acknowledgement."""
+    grace_s: float = Field(10.0, ge=0)
+    """After a heal, what a fault reached stays excused this long."""
+    convergence_s: float = Field(30.0, gt=0)
+    """After heal and quiet, all views of a document are equal within this."""
+
+
+class NodeSpec(Frozen):
+    """One server process (or container) of a service."""
+
+    name: str
+    region: str | None = None
+    command: tuple[str, ...] = ()
+    """What starts it; `${...}` placeholders are filled in. Empty: attach only."""
+    env: dict[str, str] = {}
+    port: int | None = None
+    """None: a free one is picked when the stack starts."""
+    health: str | None = "/healthz"
+    """HTTP path that answers 200 once the node serves; None: an open port is enough."""
+
+
+class ServiceSpec(Frozen):
+    """A kind of node, and how users reach it."""
+
+    role: str = ""
+    """store, gateway, meetings, documents, or the team's own word."""
+    backend: str | None = None
+    """The protocol users speak (`chaos list backends`); None: users do not speak to it directly."""
+    urls: dict[str, str] = {}
+    """Entry per region (`default` where there are no regions); `{key}` becomes the room or document."""
+    key: str = ""
+    secret: str = Field("", repr=False)
+    ack: str = ""
+    """What an acknowledgement means here: local, received, applied or durable; empty: the backend's own word."""
+    nodes: tuple[NodeSpec, ...] = ()
+
+
+class LinkSpec(Frozen):
+    """A directed way of bytes from `source` ("users" or a node) to the node `target`; passes a link proxy."""
+
+    name: str
+    source: str
+    target: str
+    kind: str
+    """access (users -> gateway), internal (gateway -> node), storage (node -> store), region (region <-> region)."""
+    regions: tuple[str, ...] = ()
+    """The regions it belongs to; two for a region <-> region link."""
+
+
+class StackSpec(Frozen):
+    """A stack file, parsed, checked and not yet started."""
+
+    stack: str
+    environment: str = ""
+    runtime: str = "process"
+    regions: dict[str, dict[str, str]] = {}
+    services: dict[str, ServiceSpec]
+    links: tuple[LinkSpec, ...] = ()
+    bounds: Bounds = Bounds()
+    settings: dict[str, str] = {}
+    """Free values for placeholders: `${settings.NAME}`; `--set STACK.NAME=VALUE` overrides one."""
+
+    def nodes(self) -> dict[str, tuple[str, NodeSpec]]:
+        """Every node by name, with the name of its service."""
+        return {node.name: (name, node) for name, service in self.services.items() for node in service.nodes}
+
+
+class Site(Frozen):
+    """A stack that runs: everything that a load, a fault or a probe needs to reach it. Plain data, saved as JSON."""
+
+    spec: StackSpec
+    """With every placeholder filled in."""
+    node_ports: dict[str, int] = {}
+    link_ports: dict[str, int] = {}
+    supervisor: str = ""
+    """Path of the supervisor's control socket; empty: attached, nothing here is ours to start or stop."""
+    proxy: str = ""
+    """Path of the link proxy's control socket; empty: no links."""
+    directory: str = ""
+    """Holds logs, data and this value as `site.json`."""

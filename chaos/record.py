@@ -1,0 +1,141 @@
+"""The log of a run: append events in the hot path, read them back merged by time.
+
+A log is one file per writer, `events/<worker>.msgpack`: a msgpack map (the header: format, version, worker,
+fields) followed by one msgpack array per event in the order of `Event`'s fields. A file that was cut off in
+the middle of an event is read up to there, and says so. README of the format: `docs/record.md`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import msgpack
+
+from chaos.errors import InvalidInput, Problem, StorageFailed
+from chaos.model.event import Event, Type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+FORMAT = "collab-chaos-events"
+VERSION = 1
+
+
+class Recorder:
+    """Appends events of one worker; cheap to call, flushed every `flush_every` events and by `flush()`.
+
+    Not thread-safe: a worker has one thread that records. Raises `StorageFailed` when the disk refuses.
+    """
+
+    def __init__(
+        self, path: Path, worker: str, *, clock: Callable[[], int] = time.monotonic_ns, flush_every: int = 256
+    ) -> None:
+        self.worker = worker
+        self.clock = clock
+        self._seq = 0
+        self._op = 0
+        self._packer = msgpack.Packer()
+        self._pending: list[Event] = []
+        self._flush_every = flush_every
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("xb")
+            header = {"format": FORMAT, "version": VERSION, "worker": worker, "fields": list(Event._fields)}
+            self._file.write(self._packer.pack(header))
+            self._file.flush()
+        except OSError as error:
+            raise StorageFailed(f"cannot write the record {path}: {error.strerror}") from error
+
+    def next_op(self) -> int:
+        """A number that pairs an invoke with its completion."""
+        self._op += 1
+        return self._op
+
+    def record(self, kind: Type, f: str, *, t_ns: int | None = None, **parts: Any) -> Event:
+        """Append one event; `parts` are the other fields of `Event`."""
+        event = Event(self._seq, self.clock() if t_ns is None else t_ns, kind.value, f, self.worker, **parts)
+        self._seq += 1
+        self._pending.append(event)
+        if len(self._pending) >= self._flush_every:
+            self.flush()
+        return event
+
+    def flush(self) -> None:
+        """Hand what is pending to the kernel."""
+        pack = self._packer.pack
+        try:
+            self._file.write(b"".join([pack(event) for event in self._pending]))
+            self._file.flush()
+        except OSError as error:
+            raise StorageFailed(f"cannot write the record: {error.strerror}") from error
+        self._pending.clear()
+
+    def close(self) -> None:
+        """Flush and close; twice is no error."""
+        if not self._file.closed:
+            try:
+                self.flush()
+            finally:
+                self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Events of all workers in order of time, and the files that ended in the middle of one."""
+
+    events: tuple[Event, ...]
+    truncated: tuple[str, ...] = ()
+
+
+def read_log(directory: Path) -> Log:
+    """Read `events/*.msgpack` under a run directory; raises `InvalidInput` for what is no record of ours."""
+    files = sorted((directory / "events").glob("*.msgpack"))
+    if not files:
+        raise InvalidInput((Problem(str(directory), 0, 0, "holds no record (events/*.msgpack)"),))
+    events: list[Event] = []
+    truncated = []
+    for file in files:
+        whole = _read_file(file, events)
+        if not whole:
+            truncated.append(file.name)
+    events.sort(key=lambda event: (event.t_ns, event.worker, event.seq))
+    return Log(tuple(events), tuple(truncated))
+
+
+def _read_file(file: Path, into: list[Event]) -> bool:
+    data = file.read_bytes()
+    unpacker = msgpack.Unpacker(max_buffer_size=len(data) or 1, strict_map_key=False)
+    unpacker.feed(data)
+    try:
+        header = unpacker.unpack()
+    except (msgpack.UnpackException, ValueError):
+        header = None
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise InvalidInput((Problem(str(file), 0, 0, "is not a record of chaos (no header)"),))
+    if header.get("version") != VERSION:
+        problem = f"is a record of version {header.get('version')}; this chaos reads version {VERSION}"
+        raise InvalidInput((Problem(str(file), 0, 0, problem, "read it with the chaos that wrote it"),))
+    fields = len(Event._fields)
+    while unpacker.tell() < len(data):
+        try:
+            row = unpacker.unpack()
+        except msgpack.OutOfData:
+            return False
+        except (msgpack.UnpackException, ValueError):
+            return False
+        if not isinstance(row, list) or len(row) != fields:
+            return False
+        into.append(Event(*row))
+    return True
