@@ -1,0 +1,1 @@
+"""The commands: click only, one file each, loaded when they are called."""

@@ -1,0 +1,1 @@
+"""One file a command; each exports `command`. `chaos.cli.table` lists them."""
