@@ -1,0 +1,91 @@
+"""What a fault is: a model whose fields are the experiment's arguments, and four things that it can do.
+
+A fault's undo is data, made before anything is touched, so healing needs neither the fault's code nor the
+process that injected it. `inject` puts in what the undo can take back, and nothing else.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from chaos.faults.targets import Aim, reach
+from chaos.model.fault import Evidence, Reach, Target, Undo
+from chaos.model.stack import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from chaos.model.stack import Site
+    from chaos.runtimes.base import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """Everything that one injection needs: its id, its resolved aim, and hands to do it with."""
+
+    id: str
+    aim: Aim
+    runtime: Runtime
+    seed: int
+    lease_s: float
+
+    @property
+    def site(self) -> Site:
+        """The stack that runs."""
+        return self.runtime.site
+
+
+class Fault(Frozen):
+    """One kind of harm. Subclasses live in a file of their own that ends with `fault = TheClass`."""
+
+    name: ClassVar[str]
+    """What experiments call it."""
+    band: ClassVar[str]
+    """Its colour on plots, `#rrggbb`."""
+    needs: ClassVar[tuple[type, ...]]
+    """Protocols of `chaos.runtimes.base` that the runtime must have."""
+    on_links: ClassVar[bool] = False
+    """Whether it hits the aim's links rather than its nodes."""
+
+    target: Target = Field(description="Who is hit.")
+    duration: float = Field(gt=0, le=3600, description="Seconds from injection to healing.")
+
+    @abstractmethod
+    def says(self) -> str:
+        """The harm in a few words: `+120 ms ± 20 ms`."""
+
+    @abstractmethod
+    def inject(self, injection: Injection) -> None:
+        """Put the harm in, as leases that carry the injection's id."""
+
+    @abstractmethod
+    def measure(self, injection: Injection) -> dict[str, Any]:
+        """Take the figures that the evidence compares: called before, during and after."""
+
+    @abstractmethod
+    def evidence(self, before: Mapping[str, Any], during: Sequence[Mapping[str, Any]]) -> Evidence:
+        """Say from the figures whether it bit; pure."""
+
+    @abstractmethod
+    def healed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Evidence:
+        """Say from the figures whether it is gone (`bit` False means it is); pure."""
+
+    def undo(self, fault_id: str, site: Site) -> tuple[Undo, ...]:
+        """How to take it back, from the stack's own agents."""
+        if self.on_links:
+            arguments = {"proxy": site.proxy, "fault": fault_id}
+            return (Undo(primitive="link.release.v1", arguments=arguments, says="lift the effect from the links"),)
+        arguments = {"supervisor": site.supervisor, "fault": fault_id}
+        return (Undo(primitive="process.release.v1", arguments=arguments, says=self.undo_says()),)
+
+    def undo_says(self) -> str:
+        """The undo on nodes, in words."""
+        return "let the supervisor release the nodes"
+
+    def reach(self, injection: Injection, owned: Mapping[str, Sequence[str]]) -> Reach:
+        """Who feels it."""
+        return reach(injection.aim, injection.site.spec, owned, by_links=self.on_links)

@@ -1,0 +1,103 @@
+"""Active measurements that prove a fault: round trips through links, answers of nodes, work done."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from chaos.runtimes.http import get
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from chaos.model.stack import Site
+
+T = TypeVar("T")
+
+MOST_LINKS = 4
+"""Probing more links than this would itself be a load; the first ones of the aim stand for the rest."""
+PROBE_TIMEOUT_S = 1.5
+WORK_MS = 20
+"""Processor time of one admin work probe; small, since the node does nothing else meanwhile."""
+
+
+def round_trips(site: Site, links: Sequence[str], *, tries: int = 3) -> dict[str, float | None]:
+    """Median milliseconds of a health request through each link (at most `MOST_LINKS`); None: no answer."""
+    placed = site.spec.nodes()
+    target = {link.name: placed[link.target][1].health for link in site.spec.links}
+
+    def probe(link: str) -> float | None:
+        if target[link] is None:
+            return None
+        answers = [_answer_ms(f"http://127.0.0.1:{site.link_ports[link]}{target[link]}") for _ in range(tries)]
+        good = [ms for ms in answers if ms is not None]
+        return round(statistics.median(good), 2) if len(good) * 2 > tries else None
+
+    return _each(probe, links[:MOST_LINKS])
+
+
+def answers(site: Site, nodes: Iterable[str]) -> dict[str, float | None]:
+    """Milliseconds that each node takes to answer on its own port, past every link; None: no answer."""
+    placed = site.spec.nodes()
+
+    def probe(node: str) -> float | None:
+        return _answer_ms(f"http://127.0.0.1:{site.node_ports[node]}{placed[node][1].health or '/'}")
+
+    return _each(probe, tuple(nodes))
+
+
+def work_ratios(site: Site, nodes: Iterable[str]) -> dict[str, float | None]:
+    """Wall time over processor time of a fixed piece of work on each node; about 1 on an idle machine."""
+
+    def probe(node: str) -> float | None:
+        url = f"http://127.0.0.1:{site.node_ports[node]}/work?ms={WORK_MS}"
+        try:
+            figures = json.loads(get(url, timeout_s=PROBE_TIMEOUT_S * 2).body)
+            return round(float(figures["wall_ms"]) / max(float(figures["cpu_ms"]), 0.1), 2)
+        except (OSError, ValueError, KeyError):
+            return None
+
+    # One after the other: probes at the same time would slow each other on a small machine.
+    return {node: probe(node) for node in nodes}
+
+
+def owned_keys(site: Site) -> dict[str, tuple[str, ...]]:
+    """The rooms and documents that each node owns now; a node that does not tell owns none."""
+    roles = {"meetings", "documents"}
+    nodes = [node for node, (service, _) in site.spec.nodes().items() if site.spec.services[service].role in roles]
+
+    def probe(node: str) -> tuple[str, ...]:
+        try:
+            return tuple(json.loads(get(f"http://127.0.0.1:{site.node_ports[node]}/owned", timeout_s=1.0).body)["keys"])
+        except (OSError, ValueError, KeyError):
+            return ()
+
+    return _each(probe, nodes)
+
+
+def middle(figures: Iterable[float | None]) -> float | None:
+    """The median of the figures that are there; None without any."""
+    there = [figure for figure in figures if figure is not None]
+    return statistics.median(there) if there else None
+
+
+def _answer_ms(url: str) -> float | None:
+    try:
+        response = get(url, timeout_s=PROBE_TIMEOUT_S)
+    except OSError:
+        return None
+    return response.elapsed_s * 1000 if response.status < 500 else None
+
+
+def _each(probe: Callable[[str], T], names: Sequence[str]) -> dict[str, T]:
+    if not names:
+        return {}
+    with ThreadPoolExecutor(max_workers=min(8, len(names))) as pool:
+        return dict(zip(names, pool.map(probe, names), strict=True))
+
+
+def counters(stats: dict[str, Any], links: Sequence[str], field: str) -> int:
+    """The sum of one counter of `LinkStats` over the links."""
+    return sum(int(getattr(stats[link], field)) for link in links if link in stats)
