@@ -1,0 +1,131 @@
+"""Puts one fault in, proves it, holds it, takes it out: every step in the ledger and in the record."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from chaos.errors import ChaosError, StillDirty
+from chaos.faults.base import Fault, Injection
+from chaos.faults.measure import owned_keys
+from chaos.faults.targets import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chaos.engine.ledger import Ledger
+    from chaos.model.fault import Evidence
+    from chaos.runtimes.base import Runtime
+
+LEASE_S = 6.0
+"""A fault whose conductor is gone ends by itself within this."""
+RENEW_S = 1.5
+OFF_TRIES = 10
+"""How often the proof that a fault is gone is looked for, half a second apart: nodes need a moment to come back."""
+
+logger = logging.getLogger(__name__)
+
+
+class Injector:
+    """Runs faults on one stack. `tell(step, fault id, data)` hears of intent, on, bite, off and off-proof."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        ledger: Ledger,
+        seed: int,
+        stop: threading.Event,
+        tell: Callable[[str, str, dict[str, Any]], None],
+    ) -> None:
+        self.runtime = runtime
+        self.ledger = ledger
+        self.seed = seed
+        self.stop = stop
+        self.tell = tell
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def run(self, fault: Fault, name: str) -> Evidence:
+        """Inject, hold for the fault's duration or until `stop`, heal; raises `StillDirty` if it cannot be healed."""
+        injection = self._aim(fault)
+        before = fault.measure(injection)
+        reach = fault.reach(injection, owned_keys(self.runtime.site))
+        words = {"name": name, "fault": fault.name, "band": fault.band, "says": fault.says()}
+        self.ledger.intent(injection.id, f"{fault.name}: {fault.says()}", fault.undo(injection.id, self.runtime.site))
+        self.tell("intent", injection.id, words | {"duration": fault.duration})
+        during: list[dict[str, Any]] = []
+        try:
+            fault.inject(injection)
+            began = time.monotonic()
+            self.tell("on", injection.id, {"reach": reach.model_dump(), "aim": injection.aim.model_dump()})
+            self.ledger.step(injection.id, "injected")
+            with Renewal(self.runtime, injection.id):
+                evidence = self._hold(fault, injection, before, during, began + fault.duration)
+        finally:
+            self.heal(injection.id)
+        self._prove_off(fault, injection, before)
+        return evidence
+
+    def heal(self, fault_id: str) -> None:
+        """Take one fault back; raises `StillDirty` with what is left."""
+        problems = self.ledger.heal(only=fault_id)
+        self.tell("off", fault_id, {"says": "; ".join(problems) or "healed"})
+        if problems:
+            raise StillDirty("a fault could not be taken back", hint="chaos heal --all", evidence=problems)
+
+    def _aim(self, fault: Fault) -> Injection:
+        with self._lock:
+            self._count += 1
+            number = self._count
+        aim = resolve(fault.target, self.runtime.site.spec, self.seed, owned_keys(self.runtime.site))
+        fault_id = f"{self.ledger.path.stem}.{number}"
+        return Injection(id=fault_id, aim=aim, runtime=self.runtime, seed=self.seed + number, lease_s=LEASE_S)
+
+    def _hold(
+        self, fault: Fault, injection: Injection, before: dict[str, Any], during: list[dict[str, Any]], until: float
+    ) -> Evidence:
+        evidence = None
+        while (left := until - time.monotonic()) > 0 and not self.stop.is_set():
+            # Two looks are enough for a proof, and each look is a small load of its own.
+            if len(during) < 2:  # noqa: PLR2004
+                during.append(fault.measure(injection))
+                left = min(until - time.monotonic(), fault.duration / 3)
+            self.stop.wait(max(0.0, left))
+        evidence = fault.evidence(before, during)
+        self.tell("bite", injection.id, evidence.model_dump())
+        return evidence
+
+    def _prove_off(self, fault: Fault, injection: Injection, before: dict[str, Any]) -> None:
+        for attempt in range(OFF_TRIES):
+            left = fault.healed(before, fault.measure(injection))
+            if not left.bit or attempt == OFF_TRIES - 1 or self.stop.wait(0.5):
+                break
+        self.tell("off-proof", injection.id, {"clean": not left.bit, "says": left.says})
+
+
+class Renewal:
+    """Prolongs a lease while its fault is held."""
+
+    def __init__(self, runtime: Runtime, fault_id: str) -> None:
+        self._runtime = runtime
+        self._fault = fault_id
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name=f"renew {fault_id}", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join(timeout=RENEW_S * 2)
+
+    def _renew(self) -> None:
+        while not self._done.wait(RENEW_S):
+            try:
+                self._runtime.renew(self._fault, LEASE_S)
+            except ChaosError:
+                # The agent is gone, and the fault with it; whether it bit long enough is the evidence's to say.
+                logger.warning("the lease of %s cannot be renewed", self._fault, exc_info=True)
+                return

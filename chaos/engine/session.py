@@ -1,0 +1,208 @@
+"""A run in progress: the stack, the load, the record and the faults, opened in order and closed whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from chaos.engine.injector import Injector
+from chaos.engine.ledger import Ledger
+from chaos.engine.signals import Shield
+from chaos.errors import ChaosError, StillDirty, UsageError
+from chaos.faults import registry
+from chaos.load.client import LoadProcess
+from chaos.model.event import Phase, Type
+from chaos.record import Recorder
+from chaos.runtimes.process import attach_stack, start_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chaos.engine.rundir import RunDirectory
+    from chaos.model.fault import Evidence
+    from chaos.model.plan import Plan
+    from chaos.model.view import View
+    from chaos.runtimes.process import RunningStack
+
+CONDUCTOR = "conductor"
+FINISH_S = 60.0
+"""The load's final reads are bounded by its own bounds; this is the last resort."""
+
+_current: Session | None = None
+
+
+def current() -> Session:
+    """The run in progress in this process; raises `UsageError` outside of one."""
+    if _current is None:
+        hint = 'the experiment needs the control "chaos.actions.control", which starts stack and load'
+        raise UsageError("no run is in progress here", hint=hint)
+    return _current
+
+
+def in_progress() -> bool:
+    """Whether `current()` would answer."""
+    return _current is not None
+
+
+class Session:
+    """One run, from the start of its stack to the end of its record. Not reusable."""
+
+    def __init__(self, plan: Plan, directory: RunDirectory, view: View) -> None:
+        self.plan = plan
+        self.directory = directory
+        self.view = view
+        self.shield = Shield()
+        self.trouble: ChaosError | None = None
+        """The first failure that ended the run early."""
+        self.injected: list[tuple[str, Evidence]] = []
+        self.phase: Phase | None = None
+        self.rolling_back = False
+        """Rollbacks are played even when a signal came or the run broke."""
+        self._lock = threading.Lock()
+        self._exits = contextlib.ExitStack()
+        self._recorder: Recorder | None = None
+        self.stack: RunningStack
+        self.load: LoadProcess
+        self.ledger: Ledger
+        self._injector: Injector
+
+    def open(self) -> None:
+        """Start everything and hold the baseline; raises what kept it from starting."""
+        global _current  # noqa: PLW0603 - chaoslib calls actions by name, so the run must be found by name
+        _current = self
+        plan = self.plan
+        self.view.begin(plan.experiment.title, plan.spec.stack, plan.seed)
+        self._recorder = self._exits.enter_context(
+            contextlib.closing(Recorder(self.directory.path / "events" / f"{CONDUCTOR}.msgpack", CONDUCTOR))
+        )
+        self.ledger = Ledger.create(self.directory.id)
+        self.stack = self._open_stack()
+        self._exits.callback(self.stack.close)
+        self.directory.write_json("site.json", self.stack.site.model_dump())
+        self._injector = Injector(self.stack.runtime, self.ledger, plan.seed, self.shield.stop, self._tell)
+        self.load = LoadProcess.start(self._load_plan(), self.directory.path, on_second=self.view.second)
+        self._exits.callback(self.load.kill)
+        self.shield.check()
+        self._enter(Phase.WARM_UP, plan.experiment.phases.warm_up)
+        self.load.begin()
+        self.wait(plan.experiment.phases.warm_up)
+        self._enter(Phase.BASELINE, plan.experiment.phases.baseline)
+        self.wait(plan.experiment.phases.baseline)
+
+    def inject(self, name: str, fault: str, arguments: dict[str, Any]) -> Evidence:
+        """Put a fault in, hold it, take it out; blocks. Interrupted by a signal, it heals first."""
+        model = registry().get(fault)
+        if model is None:
+            raise UsageError(f"unknown fault {fault!r}", hint=f"there are {', '.join(registry())}")
+        if self.phase is not Phase.FAULT:
+            self._enter(Phase.FAULT, float(arguments.get("duration", 0)))
+        with self.remembering():
+            evidence = self._injector.run(model(**arguments), name)
+            self.injected.append((fault, evidence))
+            self.shield.check()
+        return evidence
+
+    def recover(self) -> None:
+        """Heal what is open and keep the load on for the recovery phase."""
+        seconds = self.plan.experiment.phases.recovery
+        with self.remembering():
+            self.heal()
+            self._enter(Phase.RECOVERY, seconds)
+            self.wait(seconds)
+
+    def heal(self) -> None:
+        """Take back everything that the ledger has open; raises `StillDirty`."""
+        problems = self.ledger.heal()
+        if problems:
+            raise StillDirty("a fault could not be taken back", hint="chaos heal --all", evidence=problems)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass while the load runs; ends at once on a signal or when the load or the stack dies."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self.shield.stop.wait(min(left, 0.25)):
+                break
+            self.load.check()
+        self.shield.check()
+
+    def close(self) -> None:
+        """Heal, finish the load with its final reads, and end the stack. Raises nothing twice; idempotent."""
+        global _current  # noqa: PLW0603
+        if self._recorder is None:
+            return
+        try:
+            with self._noting():
+                self._heal_at_last()
+            if self.trouble is None:
+                with self._noting():
+                    self._finish_load()
+        finally:
+            self._exits.close()
+            self._recorder = None
+            _current = None
+            self.shield.disarm()
+
+    def note(self, error: ChaosError) -> None:
+        """Remember the failure that ended the run; a fault that stays outranks what came before."""
+        if self.trouble is None or isinstance(error, StillDirty):
+            self.trouble = error
+
+    @contextlib.contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Note what is raised inside and let it go on: the toolkit turns it into a line of its journal."""
+        try:
+            yield
+        except ChaosError as error:
+            self.note(error)
+            raise
+
+    @contextlib.contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except ChaosError as error:
+            self.note(error)
+
+    def _open_stack(self) -> RunningStack:
+        if self.plan.attach:
+            return attach_stack(self.plan.attach)
+        return start_stack(self.plan.spec, on_progress=self.view.say)
+
+    def _load_plan(self) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "site": self.stack.site.model_dump(),
+            "load": plan.experiment.load.model_dump(),
+            "phases": plan.experiment.phases.model_dump(),
+            "seed": plan.seed,
+            "horizon_s": plan.horizon_s,
+            "events": str(self.directory.path / "events" / "load.msgpack"),
+            "worker": "load",
+        }
+
+    def _heal_at_last(self) -> None:
+        if hasattr(self, "ledger"):
+            self.heal()
+
+    def _finish_load(self) -> None:
+        self._enter(Phase.FINAL, 0)
+        self.load.finish(timeout_s=FINISH_S, stop=self.shield.stop)
+        self.shield.check()
+        self._enter(Phase.END, 0)
+
+    def _enter(self, phase: Phase, seconds: float) -> None:
+        self.phase = phase
+        self._record(Type.PHASE, phase.value, value={"seconds": seconds})
+        self.view.phase(phase.value, seconds)
+
+    def _tell(self, step: str, fault_id: str, data: dict[str, Any]) -> None:
+        self._record(Type.FAULT, step, key=fault_id, value=data)
+        self.view.fault(step, data | {"id": fault_id})
+
+    def _record(self, kind: Type, f: str, **parts: Any) -> None:
+        with self._lock:
+            if self._recorder is not None:
+                self._recorder.record(kind, f, **parts)
+                self._recorder.flush()

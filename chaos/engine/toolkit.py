@@ -1,0 +1,52 @@
+"""The bridge to Chaos Toolkit: the only module that runs its library."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from typing import TYPE_CHECKING, Any
+
+from chaoslib.exceptions import InterruptExecution
+from chaoslib.experiment import run_experiment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONTROL = "chaos.actions.control"
+
+__all__ = ["CONTROL", "InterruptExecution", "conduct"]
+
+
+def conduct(document: dict[str, Any], log: Path) -> dict[str, Any]:
+    """Run an experiment through the toolkit and return its journal. Its log goes to a file, not to the terminal.
+
+    Must be called on the main thread. Rollbacks are always played, whatever the experiment's own `runtime` says
+    of strategies: what was injected is healed on every way out.
+    """
+    logger = logging.getLogger("chaostoolkit")
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+    handler = logging.FileHandler(log, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    settings = {"runtime": {"rollbacks": {"strategy": "always"}}}
+    try:
+        journal: dict[str, Any] = run_experiment(prepared(document), settings=settings)
+        return journal
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def prepared(document: dict[str, Any]) -> dict[str, Any]:
+    """A copy with our control in it (it starts stack and load) and with rollbacks that are always played."""
+    ready = copy.deepcopy(document)
+    controls = ready.setdefault("controls", [])
+    if not any(control.get("provider", {}).get("module") == CONTROL for control in controls):
+        controls.insert(0, {"name": "collab-chaos", "provider": {"type": "python", "module": CONTROL}})
+    runtime = ready.setdefault("runtime", {})
+    runtime["rollbacks"] = {"strategy": "always"}
+    runtime.setdefault("hypothesis", {"strategy": "default"})
+    return ready
