@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from chaos.cli.table import Entry
+
+
+T = TypeVar("T")
+WORDS = "collab-chaos.words"
 
 
 class Command(click.Command):
@@ -25,16 +29,18 @@ class Command(click.Command):
         write_block(formatter, "Example", self.example)
         super().format_epilog(ctx, formatter)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the words as typed: the stock toolkit may get them."""
+        ctx.meta[WORDS] = tuple(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what it raises becomes a message on stderr and an exit code."""
-        return guarded(ctx, super().invoke)
+        return guarded(lambda: super(Command, self).invoke(ctx))
 
 
 class Group(click.Group):
     """A command with commands below it (`chaos stack up`)."""
-
-    command_class = Command
-    group_class = type
 
     def __init__(self, *args: Any, example: str = "", **parts: Any) -> None:
         super().__init__(*args, **parts)
@@ -73,19 +79,19 @@ class LazyCommand(click.Command):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         """Parse with the real command; from here on the context knows only that one."""
-        return self.load().make_context(info_name, args, parent, **extra)
+        return guarded(self.load).make_context(info_name, args, parent, **extra)
 
 
-def guarded(ctx: click.Context, invoke: Any) -> Any:
-    """Call `invoke(ctx)`; failures are told on stderr and end with their exit code."""
+def guarded(step: Callable[[], T]) -> T:
+    """Do a step of a command; failures are told on stderr and end with their exit code."""
     try:
-        return invoke(ctx)
+        return step()
     except (click.exceptions.Exit, click.ClickException, click.Abort):
         raise
     except (Exception, KeyboardInterrupt) as error:  # the border to the user: nothing may pass it as a traceback
         from chaos.cli.trouble import tell
 
-        ctx.exit(tell(error))
+        raise click.exceptions.Exit(tell(error)) from error
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:

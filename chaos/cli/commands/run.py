@@ -1,0 +1,122 @@
+"""`chaos run`: an experiment of ours from its file to its verdict; any other as the stock toolkit runs it."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from chaos.cli.arguments import one_target, set_option, words_of
+from chaos.cli.base import Command, write_block
+from chaos.cli.table import BY_NAME
+from chaos.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EXIT_CODES: dict[ExitCode, str] = {
+    ExitCode.PASS: "every check passed",
+    ExitCode.FAIL: "a weakness was found",
+    ExitCode.USAGE: "bad arguments, invalid experiment or unsafe target; nothing was touched",
+    ExitCode.INCONCLUSIVE: "no verdict: the fault did not bite, no baseline, too few samples",
+    ExitCode.DIRTY: "something could not be healed: it is named, with the command that heals it",
+    ExitCode.INTERNAL: "a bug of this tool; the crash file is named",
+    ExitCode.HANGUP: "ended by SIGHUP, and healed",
+    ExitCode.INTERRUPTED: "ended by Ctrl-C (SIGINT), and healed",
+    ExitCode.TERMINATED: "ended by SIGTERM, and healed",
+}
+
+_STOCK_FLAGS = ("--no-validation", "--no-verify-tls", "--fail-fast")
+_STOCK_VALUES = (
+    "--dry",
+    "--rollback-strategy",
+    "--hypothesis-strategy",
+    "--hypothesis-frequency",
+    "--control-file",
+    "--var",
+    "--var-file",
+    "--output",
+    "--events-file",
+)
+_INSTEAD = {
+    "dry": "`chaos plan EXPERIMENT` shows what would be done",
+    "no_validation": "an invalid experiment is never run",
+    "rollback_strategy": "rollbacks are always played",
+    "output": "`--json` prints the verdict for a machine",
+    "events_file": "`--json` prints the verdict; the events are in the run directory",
+    "var": "`--set STACK.NAME=VALUE` sets a value of the stack",
+}
+
+
+class _Run(Command):
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_epilog(ctx, formatter)
+        lines = [f"{int(code):>3}  {says}" for code, says in EXIT_CODES.items()]
+        write_block(formatter, "Exit codes", "\n".join(lines))
+        options = "--journal-path " + " ".join((*_STOCK_VALUES, *_STOCK_FLAGS))
+        text = "An experiment with nothing of ours in it runs exactly as in the stock toolkit, with its options: "
+        block = textwrap.fill(text + options, formatter.width - 4, break_on_hyphens=False)
+        write_block(formatter, "Chaos Toolkit", block)
+
+
+def _stock_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Options that only the toolkit knows: parsed so that they do not hide the experiment's name."""
+    for name in _STOCK_FLAGS:
+        function = click.option(name, is_flag=True, hidden=True)(function)
+    for name in _STOCK_VALUES:
+        function = click.option(name, multiple=True, hidden=True)(function)
+    return function
+
+
+@click.command("run", cls=_Run, short_help=BY_NAME["run"].says, context_settings={"ignore_unknown_options": True},
+               example="chaos run network_congestion\nchaos run experiments/server_loss.json --seed 7 --json")  # fmt: skip
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="EXPERIMENT")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of targets and users instead of the experiment's.")
+@click.option("--stack", metavar="STACK", help="Stack to run on: a name, a stack file, or the id of a running one.")
+@set_option
+@click.option("--json", "as_json", is_flag=True, help="Print verdict.json and nothing else on stdout.")
+@click.option("--runs-dir", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True,
+              help="Where the run directory is made.")  # fmt: skip
+@click.option("--journal-path", type=click.Path(path_type=Path, dir_okay=False), help="Write the journal here too.")
+@_stock_options
+@click.pass_context
+def command(  # noqa: PLR0913 - one parameter an option
+    ctx: click.Context,
+    words: tuple[str, ...],
+    seed: int | None,
+    stack: str | None,
+    sets: tuple[str, ...],
+    as_json: bool,  # noqa: FBT001 - click hands options over by name
+    runs_dir: Path,
+    journal_path: Path | None,
+    **stock: Any,
+) -> None:
+    """Run EXPERIMENT, a file or the name of a shipped one, and give a verdict.
+
+    Starts the stack, brings users in, injects the fault, heals it, and judges what the users felt. Everything is
+    recorded in a directory under runs/.
+    """
+    target = one_target(ctx, words)
+    if target is None:
+        from chaos.cli.upstream import hand_over
+
+        hand_over(ctx, "run", words_of(ctx))
+        return
+    _refuse_stock_options(stock)
+    from chaos.engine.run import Options, execute
+
+    options = Options(
+        target=str(target), sets=sets, seed=seed, stack=stack, json=as_json, runs_dir=runs_dir, journal=journal_path
+    )
+    ctx.exit(int(execute(options)))
+
+
+def _refuse_stock_options(stock: dict[str, Any]) -> None:
+    """An option that would be without effect is an error, not a silence."""
+    for name, value in stock.items():
+        if value and not (name == "rollback_strategy" and value == ("always",)):
+            option = "--" + name.replace("_", "-")
+            hint = _INSTEAD.get(name, "leave it out")
+            raise UsageError(f"{option} is for experiments of the stock toolkit; this one is ours", hint=hint)
