@@ -63,12 +63,16 @@ class MeetingSession(Protocol):
     async def join(self) -> None: ...
     async def resume(self) -> None:
         """Open a new connection and take the cut session up again; Refused if the server will not."""
+
     async def say(self, text: str) -> None:
         """Return once the server acknowledged the broadcast."""
+
     async def roster(self) -> tuple[str, ...]:
         """The sessions that the server lists in the room now."""
+
     async def leave(self) -> None:
         """Return once the server answered the leave; the connection is closed then."""
+
     async def cut(self) -> None:
         """Vanish: drop the socket without a word to the server's application."""
 
@@ -85,14 +89,22 @@ class DocumentSession(Protocol):
 
     async def open(self) -> None:
         """Connect and sync; the local copy (with edits made offline) is kept from an earlier connection."""
+
     async def edit(self, token: str) -> None:
         """Insert a token at the end of the user's own run and return once the server acknowledged it."""
+
     def edit_offline(self, token: str) -> None:
         """Insert into the local copy while not connected."""
+
     async def settled(self) -> None:
         """Return once the server acknowledged everything that was sent, offline edits included."""
+
+    async def pulse(self) -> None:
+        """Return once the server answered a question: proves that the local copy is not a stale one."""
+
     def tokens(self) -> tuple[str, ...]:
         """The tokens of the local copy, in document order."""
+
     async def close(self) -> None: ...
     async def cut(self) -> None: ...
     def forget(self) -> None:
