@@ -6,38 +6,35 @@ and gives the verdict at the end (the stock exit code stays the toolkit's).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chaos.engine.session import Session, current, in_progress
+from chaos.engine.session import Session, current, expect, expected, in_progress
 from chaos.engine.toolkit import InterruptExecution
 from chaos.errors import ChaosError, InternalError
+from chaos.execute import conclude_stock, session_for_document
 
-_pending: Session | None = None
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _stock = False
 
 
-def expect(session: Session) -> None:
-    """Hand over the session that the next experiment of this process shall open."""
-    global _pending, _stock  # noqa: PLW0603 - the toolkit finds this module by name and passes no object on
-    _pending, _stock = session, False
-
-
 def configure_control(experiment: dict[str, Any]) -> None:
-    """Called by the toolkit before anything else: make the session, if nobody did."""
-    global _pending, _stock  # noqa: PLW0603
-    if _pending is None:
-        from chaos.execute import session_for_document  # noqa: PLC0415 - only under the stock `chaos run`
-
-        _pending, _stock = session_for_document(experiment), True
+    """Called by the toolkit before anything else: make the session, if our own `chaos run` did not."""
+    global _stock  # noqa: PLW0603 - the toolkit calls functions of a module, one after the other
+    _stock = expected() is None
+    if _stock:
+        expect(session_for_document(experiment))
 
 
 def before_experiment_control(context: dict[str, Any]) -> None:  # noqa: ARG001 - the toolkit passes it by name
     """Start stack and load, and hold the baseline."""
-    if _pending is None:
-        raise InterruptExecution("the run could not be prepared; see the log")
+    session = expected()
+    if session is None:
+        raise InterruptExecution("the run could not be prepared; `chaos validate` says why")
     # The toolkit has set its own handlers by now; ours must be the last word.
-    _pending.shield.arm()
-    _guarded(_pending, _pending.open)
+    session.shield.arm()
+    _guarded(session, session.open)
 
 
 def before_activity_control(context: dict[str, Any]) -> None:  # noqa: ARG001
@@ -58,14 +55,12 @@ def before_rollback_control(context: dict[str, Any]) -> None:  # noqa: ARG001
 
 def after_experiment_control(context: dict[str, Any], state: dict[str, Any]) -> None:  # noqa: ARG001
     """Heal, finish the load, end the stack; under the stock `chaos run`, judge as well."""
-    global _pending  # noqa: PLW0603
-    session, _pending = _pending, None
+    session = expected()
     if session is None:
         return
+    expect(None)
     session.close()
     if _stock:
-        from chaos.execute import conclude_stock  # noqa: PLC0415
-
         conclude_stock(session, state)
 
 
@@ -80,7 +75,7 @@ def _stop_if_broken() -> None:
         raise InterruptExecution(session.trouble.message)
 
 
-def _guarded(session: Session, step: Any) -> None:
+def _guarded(session: Session, step: Callable[[], None]) -> None:
     """Run a step; whatever it raises is remembered, and the toolkit is told in the one way that it obeys."""
     try:
         step()

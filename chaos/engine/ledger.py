@@ -18,7 +18,7 @@ from chaos.engine.rundir import storage
 from chaos.errors import StorageFailed
 from chaos.model.fault import Undo
 from chaos.model.stack import Frozen
-from chaos.runtimes.state import state_directory
+from chaos.runtimes.state import root
 from chaos.runtimes.undo import undo
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Entry(Frozen):
 
 def directory() -> Path:
     """Where ledgers live: in the state directory, never in one for temporary files."""
-    return state_directory() / "ledger"
+    return root() / "ledger"
 
 
 class Ledger:
@@ -72,7 +72,7 @@ class Ledger:
         """What may still be in force."""
         return tuple(entry for entry in read(self.path) if entry.step != "healed")
 
-    def heal(self, only: str | None = None, say: Callable[[Entry, str], None] | None = None) -> tuple[str, ...]:
+    def heal(self, say: Callable[[Entry, str], None] | None = None, *, only: str | None = None) -> tuple[str, ...]:
         """Take back what is open (or one fault), newest first; return what could not be, in words."""
         failed = []
         for entry in reversed(self.open_entries()):

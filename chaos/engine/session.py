@@ -31,6 +31,18 @@ FINISH_S = 60.0
 """The load's final reads are bounded by its own bounds; this is the last resort."""
 
 _current: Session | None = None
+_expected: Session | None = None
+
+
+def expect(session: Session | None) -> None:
+    """Hand over the session that the next experiment of this process shall open; None takes it back."""
+    global _expected  # noqa: PLW0603 - the toolkit finds modules by name and passes no object on
+    _expected = session
+
+
+def expected() -> Session | None:
+    """The session that was handed over and is not ended yet."""
+    return _expected
 
 
 def current() -> Session:
@@ -49,8 +61,10 @@ def in_progress() -> bool:
 class Session:
     """One run, from the start of its stack to the end of its record. Not reusable."""
 
-    def __init__(self, plan: Plan, directory: RunDirectory, view: View) -> None:
+    def __init__(self, plan: Plan, directory: RunDirectory, view: View, *, attach: str = "") -> None:
         self.plan = plan
+        self.attach = attach
+        """Id of a running stack to use; empty: start one, which ends with the run."""
         self.directory = directory
         self.view = view
         self.shield = Shield()
@@ -166,8 +180,8 @@ class Session:
             self.note(error)
 
     def _open_stack(self) -> RunningStack:
-        if self.plan.attach:
-            return attach_stack(self.plan.attach)
+        if self.attach:
+            return attach_stack(self.attach)
         return start_stack(self.plan.spec, on_progress=self.view.say)
 
     def _load_plan(self) -> dict[str, Any]:

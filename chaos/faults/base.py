@@ -15,6 +15,7 @@ from pydantic import Field
 from chaos.faults.targets import Aim, reach
 from chaos.model.fault import Evidence, Reach, Target, Undo
 from chaos.model.stack import Frozen
+from chaos.runtimes.undo import link_release, process_release
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,10 +78,8 @@ class Fault(Frozen):
     def undo(self, fault_id: str, site: Site) -> tuple[Undo, ...]:
         """How to take it back, from the stack's own agents."""
         if self.on_links:
-            arguments = {"proxy": site.proxy, "fault": fault_id}
-            return (Undo(primitive="link.release.v1", arguments=arguments, says="lift the effect from the links"),)
-        arguments = {"supervisor": site.supervisor, "fault": fault_id}
-        return (Undo(primitive="process.release.v1", arguments=arguments, says=self.undo_says()),)
+            return (link_release(site, fault_id),)
+        return (process_release(site, fault_id).model_copy(update={"says": self.undo_says()}),)
 
     def undo_says(self) -> str:
         """The undo on nodes, in words."""

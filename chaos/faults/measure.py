@@ -7,7 +7,7 @@ import statistics
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from chaos.runtimes.http import get
+from chaos.runtimes.http import NoAnswer, get
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,9 +29,10 @@ def round_trips(site: Site, links: Sequence[str], *, tries: int = 3) -> dict[str
     target = {link.name: placed[link.target][1].health for link in site.spec.links}
 
     def probe(link: str) -> float | None:
-        if target[link] is None:
+        path = target[link]
+        if path is None:
             return None
-        answers = [_answer_ms(f"http://127.0.0.1:{site.link_ports[link]}{target[link]}") for _ in range(tries)]
+        answers = [_answer_ms(site.link_ports[link], path) for _ in range(tries)]
         good = [ms for ms in answers if ms is not None]
         return round(statistics.median(good), 2) if len(good) * 2 > tries else None
 
@@ -43,7 +44,7 @@ def answers(site: Site, nodes: Iterable[str]) -> dict[str, float | None]:
     placed = site.spec.nodes()
 
     def probe(node: str) -> float | None:
-        return _answer_ms(f"http://127.0.0.1:{site.node_ports[node]}{placed[node][1].health or '/'}")
+        return _answer_ms(site.node_ports[node], placed[node][1].health or "/")
 
     return _each(probe, tuple(nodes))
 
@@ -52,11 +53,11 @@ def work_ratios(site: Site, nodes: Iterable[str]) -> dict[str, float | None]:
     """Wall time over processor time of a fixed piece of work on each node; about 1 on an idle machine."""
 
     def probe(node: str) -> float | None:
-        url = f"http://127.0.0.1:{site.node_ports[node]}/work?ms={WORK_MS}"
         try:
-            figures = json.loads(get(url, timeout_s=PROBE_TIMEOUT_S * 2).body)
+            answer = get(site.node_ports[node], f"/work?ms={WORK_MS}", timeout_s=PROBE_TIMEOUT_S * 2)
+            figures = json.loads(answer.body)
             return round(float(figures["wall_ms"]) / max(float(figures["cpu_ms"]), 0.1), 2)
-        except (OSError, ValueError, KeyError):
+        except (NoAnswer, ValueError, KeyError):
             return None
 
     # One after the other: probes at the same time would slow each other on a small machine.
@@ -70,8 +71,8 @@ def owned_keys(site: Site) -> dict[str, tuple[str, ...]]:
 
     def probe(node: str) -> tuple[str, ...]:
         try:
-            return tuple(json.loads(get(f"http://127.0.0.1:{site.node_ports[node]}/owned", timeout_s=1.0).body)["keys"])
-        except (OSError, ValueError, KeyError):
+            return tuple(json.loads(get(site.node_ports[node], "/owned", timeout_s=1.0).body)["keys"])
+        except (NoAnswer, ValueError, KeyError):
             return ()
 
     return _each(probe, nodes)
@@ -83,10 +84,10 @@ def middle(figures: Iterable[float | None]) -> float | None:
     return statistics.median(there) if there else None
 
 
-def _answer_ms(url: str) -> float | None:
+def _answer_ms(port: int, path: str) -> float | None:
     try:
-        response = get(url, timeout_s=PROBE_TIMEOUT_S)
-    except OSError:
+        response = get(port, path, timeout_s=PROBE_TIMEOUT_S)
+    except NoAnswer:
         return None
     return response.elapsed_s * 1000 if response.status < 500 else None
 

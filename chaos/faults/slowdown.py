@@ -11,6 +11,7 @@ from chaos.faults.measure import middle, round_trips, work_ratios
 from chaos.model.fault import Evidence, Reach, Undo
 from chaos.model.link import LinkEffect
 from chaos.runtimes.base import Shaping, Throttling
+from chaos.runtimes.undo import link_release, process_release
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,12 +46,8 @@ class Slowdown(Fault):
 
     def undo(self, fault_id: str, site: Site) -> tuple[Undo, ...]:
         """Both halves, for whichever was put in."""
-        slow = {"supervisor": site.supervisor, "fault": fault_id}
-        late = {"proxy": site.proxy, "fault": fault_id}
-        return (
-            Undo(primitive="process.release.v1", arguments=slow, says="give the nodes their processor time back"),
-            Undo(primitive="link.release.v1", arguments=late, says="lift the delay from the links"),
-        )
+        slow = process_release(site, fault_id).model_copy(update={"says": "give the nodes their processor time back"})
+        return (slow, link_release(site, fault_id))
 
     def reach(self, injection: Injection, owned: Mapping[str, Sequence[str]]) -> Reach:
         """The nodes, and where whole regions are slow, everybody in them."""

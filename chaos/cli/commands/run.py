@@ -105,7 +105,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         hand_over(ctx, "run", words_of(ctx))
         return
     _refuse_stock_options(stock)
-    from chaos.engine.run import Options, execute
+    from chaos.execute import Options, execute
 
     options = Options(
         target=str(target), sets=sets, seed=seed, stack=stack, json=as_json, runs_dir=runs_dir, journal=journal_path
