@@ -1,0 +1,55 @@
+# Everything that is done with this repository. `make help` lists the targets.
+.POSIX:
+.DEFAULT_GOAL := help
+SHELL = /bin/sh
+VENV ?= .venv
+BIN = $(VENV)/bin
+EXPERIMENT ?= experiments/network_congestion.json
+TESTS ?=
+
+.PHONY: help venv demo test test-quick test-backends test-clean-runs lint bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
+
+venv: ## a virtual environment in .venv with everything that development needs
+	@VENV=$(VENV) .ci/venv dev
+
+demo: ## install into .venv and run the main job on the embedded stack (no Docker, no root)
+	@VENV=$(VENV) .ci/venv run
+	$(BIN)/chaos run $(EXPERIMENT)
+
+test: ## every test but the long suites (with CI=true it installs what it needs through apt-get)
+	@.ci/packages
+	@VENV=$(VENV) .ci/venv dev
+	$(BIN)/python -m pytest $(TESTS)
+
+test-quick: venv ## the tests that take less than a few seconds each
+	$(BIN)/python -m pytest -m 'not slow and not needs_node' $(TESTS)
+
+test-backends: venv ## only the tests against real third-party servers (need node and npm)
+	$(BIN)/python -m pytest -m needs_node $(TESTS)
+
+test-clean-runs: venv ## 20 runs of each shipped experiment on a healthy stack; resumable, about two hours
+	$(BIN)/python -m tests.longer.clean_runs
+
+lint: venv ## style, types and the arrows between rooms
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: venv ## every benchmark; results in benchmarks/results/
+	$(BIN)/python -m benchmarks
+
+lock: venv ## resolve the dependencies again into requirements/*.txt
+	$(BIN)/python -m uv pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes \
+	  --no-annotate --no-emit-index-url --custom-compile-command 'make lock' \
+	  --group dev pyproject.toml --output-file requirements/dev.txt
+	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --no-emit-index-url --custom-compile-command 'make lock' \
+	  --constraint requirements/dev.txt pyproject.toml --output-file requirements/run.txt
+
+clean: ## remove what was built and installed here (runs/ is kept)
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
