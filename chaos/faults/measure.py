@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from chaos.runtimes.http import NoAnswer, get
@@ -89,7 +90,7 @@ def _answer_ms(port: int, path: str) -> float | None:
         response = get(port, path, timeout_s=PROBE_TIMEOUT_S)
     except NoAnswer:
         return None
-    return response.elapsed_s * 1000 if response.status < 500 else None
+    return response.elapsed_s * 1000 if response.status < HTTPStatus.INTERNAL_SERVER_ERROR else None
 
 
 def _each(probe: Callable[[str], T], names: Sequence[str]) -> dict[str, T]:

@@ -77,7 +77,7 @@ def test_nobody_owns_anything() -> None:
         resolve(Target(role="document-owner", service="docs"), SPEC, 7, {})
 
 
-@pytest.mark.parametrize(("pick", "count"), [("one", 1), ("minority", 1), ("majority", 3), ("all", 5)])
+@pytest.mark.parametrize(("pick", "count"), [("one", 1), ("minority", 2), ("majority", 3), ("all", 5)])
 def test_pick_counts(pick: str, count: int) -> None:
     """One, a minority, a majority or all of what matches."""
     target = Target.model_validate({"pick": pick})

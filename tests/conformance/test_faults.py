@@ -1,0 +1,163 @@
+"""Every fault of the registry on real processes and real sockets: it bites, it heals, it heals twice.
+
+The stack is a small one of its own (one web server behind one link), so that each fault has something to hit in
+a second. A fault that is dropped into `chaos/faults` is in this suite as soon as it has a line in `ARGUMENTS`;
+`test_every_fault_is_here` fails until it has.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chaos.engine.injector import Injector
+from chaos.engine.ledger import Ledger
+from chaos.faults import registry
+from chaos.runtimes.process import start_stack
+from chaos.runtimes.stackfile import load_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from chaos.faults.base import Fault
+    from chaos.runtimes.process import RunningStack
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "congestion": {"target": {"link": "users--web"}, "delay_ms": 60},
+    "partition": {"target": {"link": "users--web"}, "mode": "silent"},
+    "pause": {"target": {"node": "web"}},
+    "server_loss": {"target": {"node": "web"}},
+    "slowdown": {"target": {"node": "web"}, "cpu_share": 0.2, "delay_ms": 30},
+}
+DURATION_S = 1.5
+
+SERVER = '''
+import json, sys, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = b"ok"
+        if self.path.startswith("/work"):
+            wall, cpu = time.perf_counter(), time.thread_time()
+            while time.thread_time() - cpu < 0.02:
+                pass
+            figures = {"wall_ms": (time.perf_counter() - wall) * 1000, "cpu_ms": (time.thread_time() - cpu) * 1000}
+            body = json.dumps(figures).encode()
+        elif self.path == "/owned":
+            body = b'{"keys": ["room-1"]}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+'''
+
+STACK = """
+stack: small
+environment: staging
+runtime: process
+regions: {east: {}}
+services:
+  web:
+    role: meetings
+    nodes:
+      - {name: web, region: east, command: ["${python}", "SCRIPT", "${port}"]}
+links:
+  - {name: users--web, source: users, target: web, kind: access, regions: [east]}
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "server.py").write_text(SERVER)
+    (folder / "stack.yaml").write_text(STACK.replace("SCRIPT", str(folder / "server.py")))
+    with start_stack(load_stack(str(folder / "stack.yaml"), {})) as running:
+        yield running
+
+
+class Told(list[tuple[str, str, dict[str, Any]]]):
+    """What an injector told, step by step."""
+
+    def __call__(self, step: str, fault: str, data: dict[str, Any]) -> None:
+        self.append((step, fault, data))
+
+    def data(self, step: str) -> dict[str, Any]:
+        """What was told with a step."""
+        return next(data for name, _, data in self if name == step)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger.create("run", tmp_path)
+
+
+def made(name: str) -> Fault:
+    return registry()[name].model_validate({**ARGUMENTS[name], "duration": DURATION_S})
+
+
+def test_every_fault_is_here() -> None:
+    """No installed fault of ours is left out of this suite."""
+    ours = {name for name, fault in registry().items() if fault.__module__.startswith("chaos.")}
+    assert ours == set(ARGUMENTS)
+
+
+@pytest.mark.parametrize("name", sorted(ARGUMENTS))
+def test_it_bites_and_heals(name: str, stack: RunningStack, ledger: Ledger) -> None:
+    """It proves on real sockets or processes that it bit, and afterwards that it is gone."""
+    told = Told()
+    evidence = Injector(stack.runtime, ledger, 1, threading.Event(), told).run(made(name), name)
+    assert evidence.bit, evidence
+    assert [step for step, _, _ in told] == ["intent", "on", "bite", "off", "off-proof"]
+    assert told.data("off-proof")["clean"], told
+    assert ledger.open_entries() == ()
+    assert stack.runtime.active() == ()
+
+
+@pytest.mark.parametrize("name", sorted(ARGUMENTS))
+def test_its_proof_fails_when_nothing_is_injected(name: str, stack: RunningStack, ledger: Ledger) -> None:
+    """The evidence is a measurement, so a fault whose injection does nothing is found not to have bitten."""
+
+    class Toothless(registry()[name]):  # type: ignore[misc]  # the class is known only at run time
+        def inject(self, injection: Any) -> None: ...
+
+    fault = Toothless.model_validate({**ARGUMENTS[name], "duration": 0.5})
+    evidence = Injector(stack.runtime, ledger, 1, threading.Event(), Told()).run(fault, name)
+    assert not evidence.bit, evidence
+
+
+@pytest.mark.parametrize("name", sorted(ARGUMENTS))
+def test_healing_again_or_without_injection_is_no_error(name: str, stack: RunningStack, ledger: Ledger) -> None:
+    """The undo is idempotent, and harmless when its fault was never put in."""
+    fault = made(name)
+    ledger.intent("run.1", fault.says(), fault.undo("run.1", stack.site))
+    assert ledger.heal() == ()
+    ledger.intent("run.1", fault.says(), fault.undo("run.1", stack.site))
+    assert ledger.heal() == ()
+    assert stack.runtime.active() == ()
+
+
+@pytest.mark.parametrize("name", sorted(ARGUMENTS))
+def test_a_stop_ends_it_early_and_healed(name: str, stack: RunningStack, ledger: Ledger) -> None:
+    """When the run is told to stop, the fault is taken back at once instead of held."""
+    stop = threading.Event()
+    told = Told()
+
+    def tell(step: str, fault: str, data: dict[str, Any]) -> None:
+        told(step, fault, data)
+        if step == "on":
+            stop.set()
+
+    fault = registry()[name].model_validate({**ARGUMENTS[name], "duration": 60})
+    Injector(stack.runtime, ledger, 1, stop, tell).run(fault, name)
+    assert told[-1][0] == "off-proof"
+    assert ledger.open_entries() == ()
+    assert stack.runtime.active() == ()

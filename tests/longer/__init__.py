@@ -1,0 +1,1 @@
+"""Suites that take longer than a coffee: resumable, outside `make test`."""
