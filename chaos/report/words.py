@@ -1,0 +1,198 @@
+"""How reports say things: numbers, rules, sentences, and the next command to type. Pure."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+from chaos.errors import ExitCode
+from chaos.model.verdict import CheckResult, Kind, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from chaos.report.story import Story
+
+_UNIT = re.compile(r"(?<=\d)(%|ms\b|s\b)")
+
+DURING = {"baseline": "before", "fault": "during", "recovery": "after", "run": ""}
+"""A phase as the end of a rule: `join.success ≥ 99 % during`."""
+
+FLOW_NAMES = {
+    "join": "Join a meeting",
+    "rejoin": "Get back in",
+    "resume": "Resume a cut session",
+    "leave": "Leave",
+    "say": "Speak",
+    "edit": "Edit a document",
+    "edit_ack": "Edit a document",
+}
+
+BROKEN = {
+    "M1": "Joins got stuck.",
+    "M3": "People who had gone stayed in the roster.",
+    "M5": "People could not leave.",
+    "M6": "People could not get back in.",
+    "D1": "Acknowledged edits were lost.",
+    "D3": "Copies of a document never agreed.",
+    "D4": "Edits were applied more than once.",
+    "D8": "Edits made offline were lost.",
+    "recovery": "The stack did not come back in time.",
+}
+"""What a failed check means to the people who use the product."""
+
+BROKEN_FLOWS = {
+    "join": "joining a meeting",
+    "rejoin": "getting back in",
+    "resume": "resuming a cut session",
+    "leave": "leaving",
+    "say": "speaking",
+    "edit": "editing",
+    "edit_ack": "editing",
+}
+
+ENDINGS = {
+    ExitCode.DIRTY: "DIRTY",
+    ExitCode.INTERNAL: "BUG",
+    ExitCode.USAGE: "NOT RUN",
+    ExitCode.HANGUP: "INTERRUPTED",
+    ExitCode.INTERRUPTED: "INTERRUPTED",
+    ExitCode.TERMINATED: "INTERRUPTED",
+}
+
+
+def ending(verdict: Verdict) -> str:
+    """PASS, FAIL, INCONCLUSIVE, or what outranks them: DIRTY, INTERRUPTED."""
+    return ENDINGS.get(verdict.exit_code, verdict.outcome.value.upper())
+
+
+def tone(verdict: Verdict) -> str:
+    """The ending as one of four colours' names: pass, fail, inconclusive, dirty."""
+    return "dirty" if ending(verdict) in {"DIRTY", "BUG"} else verdict.outcome.value
+
+
+def seconds(value: float) -> str:
+    """`0.4 s`, `20 s`, `2 min 05 s`."""
+    if value < 10 and round(value, 1) != round(value):
+        return f"{value:.1f} s"
+    whole = round(value)
+    return f"{whole} s" if whole < 120 else f"{whole // 60} min {whole % 60:02d} s"
+
+
+def millis(value: float | None) -> str:
+    """`4.2 ms`, `41 ms`, `1.24 s`; `?` where nothing was measured."""
+    if value is None:
+        return "?"
+    if value >= 1000:
+        return f"{value / 1000:.2f} s"
+    return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"
+
+
+def share(value: float | None) -> str:
+    """`99.2 %`; never rounded up to 100 %; `?` where there was nothing to count."""
+    if value is None:
+        return "?"
+    if value < 1:
+        value = min(value, 0.999)
+    text = f"{value * 100:.1f}"
+    return f"{text.removesuffix('.0')} %"
+
+
+def pretty(text: str) -> str:
+    """A rule with typographic signs: `>= 99%` -> `≥ 99 %`."""
+    for plain, sign in ((">=", "≥"), ("<=", "≤"), ("==", "=")):
+        text = text.replace(plain, sign)
+    return _UNIT.sub(r" \1", text)
+
+
+def rule(check: CheckResult) -> str:
+    """A check as one line says it: its name, and when it must hold."""
+    name = pretty(check.name or check.id)
+    when = DURING.get(check.phase, check.phase)
+    if check.kind in {Kind.VALIDITY, Kind.RECOVERY} or not when or name.endswith(f" {when}"):
+        return name
+    return f"{name} {when}"
+
+
+def measured(check: CheckResult) -> str:
+    """What was measured; missing data is said, and so is what was excused."""
+    text = pretty(check.measured).strip()
+    if not text:
+        text = "nothing measured"
+    return f"{text}, {check.excused} excused" if check.excused and "excused" not in text else text
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """`1 fault`, `2 faults`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def in_order(checks: Iterable[CheckResult], *, failures_last: bool = False) -> list[CheckResult]:
+    """Failures first (or last), then inconclusive, then passed; otherwise as the verdict has them."""
+    rank = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.PASS: 2}
+    return sorted(checks, key=lambda check: -rank[check.outcome] if failures_last else rank[check.outcome])
+
+
+def headline(verdict: Verdict) -> str:
+    """The verdict in one sentence, for people who will read nothing else."""
+    word = ending(verdict)
+    if word == "DIRTY":
+        return "Something that was injected is still there."
+    if word == "INTERRUPTED":
+        return "The run was stopped before its end; everything was healed."
+    failed = [check for check in verdict.checks if check.outcome is Outcome.FAIL and check.kind is not Kind.VALIDITY]
+    if verdict.outcome is Outcome.FAIL and failed:
+        return _broken(failed)
+    if verdict.outcome is Outcome.INCONCLUSIVE:
+        open_checks = [check for check in verdict.checks if check.outcome is not Outcome.PASS]
+        return _unproven(open_checks)
+    if verdict.outcome is Outcome.FAIL:
+        return "The run failed."
+    return "It held: every rule was met, on what users really felt."
+
+
+def _broken(failed: list[CheckResult]) -> str:
+    order = {Kind.SAFETY: 0, Kind.RECOVERY: 1, Kind.SLO: 2}
+    sentences = list(dict.fromkeys(_sentence(check) for check in sorted(failed, key=lambda c: order.get(c.kind, 3))))
+    rest = len(sentences) - 2
+    return " ".join(sentences[:2]) + (f" And {count(rest, 'thing')} more." if rest > 0 else "")
+
+
+def _sentence(check: CheckResult) -> str:
+    if check.id in BROKEN:
+        return BROKEN[check.id]
+    flow, _, what = check.id.partition(".")
+    doing = BROKEN_FLOWS.get(flow)
+    when = {"baseline": " before the fault", "fault": " during the fault", "recovery": " after the heal"}
+    if doing and what:
+        trouble = "failed too often" if what == "success" else "was too slow"
+        return f"{doing.capitalize()} {trouble}{when.get(check.phase, '')}."
+    return f"{pretty(check.name)} was not met."
+
+
+def _unproven(open_checks: list[CheckResult]) -> str:
+    invalid = [check for check in open_checks if check.kind is Kind.VALIDITY]
+    first = next(iter(invalid or open_checks), None)
+    if first is None:
+        return "This run cannot give a verdict."
+    reason = first.reasons[0] if first.reasons else f"{pretty(first.name)} could not be judged"
+    return f"This run proves nothing yet: {reason.rstrip('.')}."
+
+
+def next_step(verdict: Verdict, story: Story) -> tuple[str, str]:
+    """The next command to type, and why; a command of ours that exists."""
+    file = shlex.quote(story.file or "EXPERIMENT")
+    word = ending(verdict)
+    if word == "DIRTY":
+        return "chaos heal", "takes out what is left"
+    if word == "BUG":
+        return "chaos doctor", "says what can run here"
+    if verdict.outcome is Outcome.FAIL:
+        return f"chaos run {file} --seed {story.seed}", "the same users and targets again, once it is fixed"
+    if verdict.outcome is Outcome.INCONCLUSIVE:
+        invalid = any(c.kind is Kind.VALIDITY and c.outcome is not Outcome.PASS for c in verdict.checks)
+        if invalid or word == "INTERRUPTED":
+            return f"chaos run {file} --seed {story.seed}", "the same again; `chaos doctor` says what this machine can do"
+        return f"chaos plan {file}", "says how many sessions a verdict takes"
+    return "chaos list experiments", "what else to try"
