@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import chaos
 from chaos.errors import InvalidInput, Problem, UsageError
 from chaos.experiment import ours, overrides, stock
-from chaos.experiment.positions import SUFFIXES, START, Located, files, load_text
+from chaos.experiment.positions import START, SUFFIXES, Located, files, load_text
 from chaos.experiment.report import Report, kind
 from chaos.experiment.suggest import did_you_mean
 from chaos.model.experiment import Experiment
@@ -39,17 +39,19 @@ def find(path_or_name: str) -> tuple[Path, str]:
         return found, str(found.relative_to(here)) if found.is_relative_to(here) else str(found)
     local = [name for name in files(Path()) if Path(name).stem == path_or_name]
     hint = f"did you mean {local[0]}?" if local else did_you_mean(path_or_name, [*known, *files(Path())])
-    problem = Problem(path_or_name or "(no name)", 0, 0, "there is no such file, and no shipped experiment of that name", hint)
+    problem = Problem(
+        path_or_name or "(no name)", 0, 0, "there is no such file, and no shipped experiment of that name", hint
+    )
     raise InvalidInput((problem,), hint=START)
 
 
-def load(path_or_name: str, changes: Overrides | None = None) -> Experiment:
+def load(path_or_name: str | Path, changes: Overrides | None = None) -> Experiment:
     """Read and check an experiment; raises `InvalidInput` with every problem.
 
     One that has nothing of ours is not checked at all (`ours` is False): the Chaos Toolkit decides on it alone.
     Settings among the changes belong to the stack: `overrides.settings_of` puts them there.
     """
-    path, shown = find(path_or_name)
+    path, shown = find(str(path_or_name))
     experiment = check(load_text(path, shown))
     return overrides.apply(experiment, changes) if changes else experiment
 

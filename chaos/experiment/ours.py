@@ -1,4 +1,4 @@
-"""Our own part of an experiment: the extension, the injections, the probes, and what keeps a method from being sound."""
+"""Our own part of an experiment: the extension, the injections, the probes, and whether the method is sound."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chaos.experiment.positions import KeyPath
-    from chaos.experiment.report import Report
+    from chaos.experiment.report import Model, Report
 
 EXTENSION = "collab-chaos"
 ACTIONS = "chaos.actions"
@@ -53,7 +53,7 @@ def probe_modules() -> list[str]:
         package = importlib.import_module("probes")
     except ImportError:
         return []
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    return sorted(one.name for one in pkgutil.iter_modules(package.__path__) if not one.name.startswith("_"))
 
 
 def _modules(value: Any) -> Iterator[str]:
@@ -80,8 +80,8 @@ def read(report: Report, document: dict[str, Any]) -> Experiment:
         document=document,
         stack=_stack(report, path, extension),
         seed=_seed(report, path, extension),
-        load=_part(report, path, extension, "load", LoadSpec) or LoadSpec(),
-        phases=_part(report, path, extension, "phases", PhaseSpec) or PhaseSpec(),
+        load=_part(report, path, extension, "load", LoadSpec),
+        phases=_part(report, path, extension, "phases", PhaseSpec),
         thresholds=_thresholds(report, path, extension),
         injections=_injections(report, document),
         assurance=_assurance(report, path, extension),
@@ -121,11 +121,10 @@ def _seed(report: Report, path: KeyPath, extension: dict[str, Any]) -> int:
     return int(seed)
 
 
-def _part(
-    report: Report, path: KeyPath, extension: dict[str, Any], name: str, model: type[LoadSpec] | type[PhaseSpec]
-) -> Any:
+def _part(report: Report, path: KeyPath, extension: dict[str, Any], name: str, model: type[Model]) -> Model:
     data = extension.get(name, {})
-    return report.model((*path, name), model, data) if report.typed((*path, name), data, dict) else None
+    found = report.model((*path, name), model, data) if report.typed((*path, name), data, dict) else None
+    return found or model.model_validate({})
 
 
 def _assurance(report: Report, path: KeyPath, extension: dict[str, Any]) -> Literal["measured", "proven"]:
@@ -184,9 +183,10 @@ def _activities(document: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, A
                 yield (*path, index), one
 
 
-def _is(activity: dict[str, Any], func: str) -> bool:
-    provider = activity["provider"]
-    return provider["module"] == ACTIONS and provider.get("func") == func
+def is_action(activity: Any, func: str) -> bool:
+    """Whether an activity calls that action of ours."""
+    provider = activity.get("provider") if isinstance(activity, dict) else None
+    return isinstance(provider, dict) and provider.get("module") == ACTIONS and provider.get("func") == func
 
 
 def _our_provider(report: Report, path: KeyPath, activity: dict[str, Any]) -> None:
@@ -245,15 +245,15 @@ def _injections(report: Report, document: dict[str, Any]) -> tuple[Injection, ..
     for path, activity in _activities(document):
         if path[0] != "method":
             continue
-        if _is(activity, "inject"):
+        if is_action(activity, "inject"):
             found.extend(_injection(report, path, activity, fixed))
             open_since.append(path)
-        elif _is(activity, "recover"):
+        elif is_action(activity, "recover"):
             open_since.clear()
     for path in open_since:
         message = "nothing takes this fault back before the hypothesis is judged again"
         report.say(path, message, f"end the method with an action {ACTIONS}.recover")
-    healed = any(_is(activity, "heal") for path, activity in _activities(document) if path[0] == "rollbacks")
+    healed = any(is_action(activity, "heal") for path, activity in _activities(document) if path[0] == "rollbacks")
     if found and not healed:
         path = ("rollbacks",) if "rollbacks" in document else ()
         report.say(path, "no rollback heals", f"add an action {ACTIONS}.heal to rollbacks")
@@ -275,9 +275,10 @@ def _injection(
     if not isinstance(name, str) or name not in known:
         report.say((*here, "fault"), f"there is no fault {name!r}", did_you_mean(str(name), known))
         return []
-    own = {key: value for key, value in arguments.items() if key != "fault"}
+    own = {key: value for key, value in arguments.items() if key not in {"fault", "name"}}
     own = fill(report, here, own, configuration)
     if report.model(here, known[name], own) is None:
         return []
     place = report.located.place(path)
-    return [Injection(name=str(activity.get("name", name)), fault=name, arguments=own, place=place)]
+    called = arguments.get("name") or activity.get("name") or name
+    return [Injection(name=str(called), fault=name, arguments=own, place=place)]

@@ -1,10 +1,11 @@
 """A file to plain data, with the line and column of every key and value.
 
-Lines and columns count characters from 1. What is valid JSON is said by Python's `json`, what is valid YAML by ruamel.yaml.
+Lines and columns count characters from 1. Python's `json` says what is valid JSON, ruamel.yaml what is valid YAML.
 """
 
 from __future__ import annotations
 
+import importlib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -101,7 +102,7 @@ def position(text: str, offset: int) -> tuple[int, int]:
 
 
 def load_text(path: Path, shown: str = "") -> Located:
-    """Read a file (`shown`: its name in messages); raises `InvalidInput` for everything that keeps it from being data."""
+    """Read a file; `shown` is its name in messages. Raises `InvalidInput` for all that keeps it from being data."""
     file = shown or str(path)
     text = _read(path, file)
     if not text.strip():
@@ -111,12 +112,9 @@ def load_text(path: Path, shown: str = "") -> Located:
 
 def parse(text: str, file: str, *, json_text: bool = True) -> Located:
     """Text to data and places; raises `InvalidInput` at the first place where it is not JSON (or not YAML)."""
-    if json_text:
-        from chaos.experiment.jsontext import read
-    else:
-        from chaos.experiment.yamltext import read
     marks = Marks()
-    return Located(file, read(text, file, marks), text, marks)
+    reader = importlib.import_module(f"chaos.experiment.{'jsontext' if json_text else 'yamltext'}")
+    return Located(file, reader.read(text, file, marks), text, marks)
 
 
 def _read(path: Path, file: str) -> str:

@@ -13,6 +13,7 @@ from chaos.experiment.suggest import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
     from chaos.errors import Problem
@@ -95,7 +96,7 @@ class Report:
         loc = _real(data, item["loc"])
         name = ".".join(map(str, loc))
         if item["type"] == "missing":
-            fields = _fields(model, loc[:-1])[loc[-1]].description or ""
+            fields = _fields(model, loc[:-1])[str(loc[-1])].description or ""
             self.say((*path, *loc[:-1]), f"{loc[-1]!r} is missing{_where((*path, *loc[:-1]))}", _first_line(fields))
         elif item["type"] == "extra_forbidden":
             hint = did_you_mean(str(loc[-1]), _fields(model, loc[:-1]))
@@ -129,11 +130,13 @@ def _real(data: Any, loc: tuple[int | str, ...]) -> tuple[Key, ...]:
     return tuple(real)
 
 
-def _fields(model: type[BaseModel], loc: tuple[Key, ...]) -> dict[Key, Any]:
+def _fields(model: type[BaseModel], loc: tuple[Key, ...]) -> dict[str, FieldInfo]:
     """The fields that are known at a location inside a model."""
     for part in loc:
         annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
-        found = [one for one in (annotation, *get_args(annotation)) if isinstance(one, type) and issubclass(one, BaseModel)]
+        found = [
+            one for one in (annotation, *get_args(annotation)) if isinstance(one, type) and issubclass(one, BaseModel)
+        ]
         if not found:
             return {}
         model = found[0]
@@ -147,4 +150,8 @@ def _said(item: ErrorDetails) -> str:
         return said
     said = "must be" + said.removeprefix("Input should be")
     given = item["input"]
-    return f"{said}, not {json.dumps(given)}" if isinstance(given, str | int | float | None) else f"{said}, not {kind(given)}"
+    return (
+        f"{said}, not {json.dumps(given)}"
+        if isinstance(given, str | int | float | None)
+        else f"{said}, not {kind(given)}"
+    )

@@ -53,17 +53,21 @@ def check(report: Report, document: dict[str, Any]) -> None:
             report.typed((name,), document[name], dict)
     if "dry" in document:
         report.choice(("dry",), document["dry"], DRY)
-    for index, tag in enumerate(_list(report, ("tags",), document)):
-        report.text(("tags", index), tag)
-    for index, extension in enumerate(_list(report, ("extensions",), document)):
-        if report.typed(("extensions", index), extension, dict) and "name" not in extension:
-            report.say(("extensions", index), "'name' is missing in an extension")
+    _tags_and_extensions(report, document)
     _controls(report, (), document)
     _hypothesis(report, document)
     for part in ("method", "rollbacks"):
         for index, activity in enumerate(_list(report, (part,), document)):
             _activity(report, (part, index), activity)
     _runtime(report, document)
+
+
+def _tags_and_extensions(report: Report, document: dict[str, Any]) -> None:
+    for index, tag in enumerate(_list(report, ("tags",), document)):
+        report.text(("tags", index), tag)
+    for index, extension in enumerate(_list(report, ("extensions",), document)):
+        if report.typed(("extensions", index), extension, dict) and "name" not in extension:
+            report.say(("extensions", index), "'name' is missing in an extension")
 
 
 def _list(report: Report, path: KeyPath, owner: dict[str, Any]) -> list[Any]:

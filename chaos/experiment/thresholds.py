@@ -61,7 +61,9 @@ PATTERN = (
 """The same rules as one regular expression, for the JSON Schema."""
 
 _MISTAKEN = {"=": "==", "=>": ">=", "=<": "<=", "≥": ">=", "≤": "<=", "===": "=="}
-_PARTS = re.compile(r"\s*(?P<metric>[^\s<>=!≤≥]*)\s*(?P<op>[<>=!≤≥]*)\s*(?P<number>[^\s%a-zA-Z]*)\s*(?P<unit>.*?)\s*\Z", re.DOTALL)
+_PARTS = re.compile(
+    r"\s*(?P<metric>[^\s<>=!≤≥]*)\s*(?P<op>[<>=!≤≥]*)\s*(?P<number>[^\s%a-zA-Z]*)\s*(?P<unit>.*?)\s*\Z", re.DOTALL
+)
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+")
 _UNITS = {
     Dimension.SHARE: {"%": 0.01, "": 1.0},
@@ -108,14 +110,18 @@ def parse_threshold(text: str, phase: str, place: Place | None = None) -> Thresh
 def _metric_hint(metric: str) -> str:
     flow, dot, part = metric.partition(".")
     if flow in FLOWS:
-        return did_you_mean(f"{flow}.{part}" if dot else f"{flow}.success", [m for m in METRICS if m.startswith(f"{flow}.")])
+        return did_you_mean(
+            f"{flow}.{part}" if dot else f"{flow}.success", [m for m in METRICS if m.startswith(f"{flow}.")]
+        )
     return did_you_mean(metric, METRICS) or "chaos list checks names them all"
 
 
 def _check_operator(dimension: Dimension, op: str, at: int) -> None:
     if op not in OPERATORS:
         wrong = f"{op!r} is no comparison" if op else "a comparison is missing here"
-        raise BadThreshold(wrong, at, f"did you mean {_MISTAKEN[op]}?" if op in _MISTAKEN else f"one of {' '.join(OPERATORS)}")
+        raise BadThreshold(
+            wrong, at, f"did you mean {_MISTAKEN[op]}?" if op in _MISTAKEN else f"one of {' '.join(OPERATORS)}"
+        )
     worse = {"<", "<="} if dimension is Dimension.SHARE else {">", ">="}
     if op in worse:
         turned = op.translate(str.maketrans("<>", "><"))

@@ -1,0 +1,223 @@
+"""From a checked experiment and a stack to a plan; pure. Refuses what must not or cannot be hit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from chaos.errors import NoSuchTarget, UnsafeTarget, UsageError
+from chaos.experiment import ours
+from chaos.experiment.samples import MEASURED, expected, samplings
+from chaos.faults import registry
+from chaos.faults.targets import OWNER_ROLES, Aim, describe, reach, resolve
+from chaos.model.plan import Blast, Plan, PlannedInjection, PlannedPhase
+from chaos.model.stack import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from chaos.faults.base import Fault
+    from chaos.model.experiment import Experiment, Injection
+    from chaos.model.plan import Sampling
+    from chaos.model.stack import StackSpec
+
+CARRIERS = {
+    "Shaping": "link proxy, on live connections",
+    "Lifecycle": "SIGKILL by the supervisor",
+    "Pausing": "SIGSTOP by the supervisor",
+    "Throttling": "SIGSTOP and SIGCONT in turn by the supervisor",
+}
+"""What the process runtime does for each capability that a fault may need."""
+SLACK_S = 10.0
+"""Room in the arrival plan: once for the run, and once for each fault's proofs and heal."""
+
+
+class _Aimed:
+    """A fault with its aim, and what of the aim it really touches."""
+
+    def __init__(self, injection: Injection, spec: StackSpec, seed: int) -> None:
+        self.injection = injection
+        self.fault: Fault = registry()[injection.fault].model_validate(injection.arguments)
+        try:
+            self.aim: Aim = resolve(self.fault.target, spec, seed)
+        except NoSuchTarget as error:
+            raise NoSuchTarget(f"{injection.place}: {error.message}", hint=error.hint) from None
+        needs = [need.__name__ for need in self.fault.needs]
+        self.on_nodes = any(need != "Shaping" for need in needs)
+        late = self.fault.on_links or bool(getattr(self.fault, "delay_ms", True))
+        self.on_links = "Shaping" in needs and late
+        self.carriers = tuple(CARRIERS.get(need, need) for need in needs if need != "Shaping" or late)
+        self.owner = self.fault.target.role in OWNER_ROLES
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Nodes hit directly; the candidates, where an owner is looked for at run time."""
+        return self.aim.nodes if self.on_nodes else ()
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        return self.aim.links if self.on_links else ()
+
+
+def make_plan(experiment: Experiment, spec: StackSpec) -> Plan:
+    """Aim every fault and count what can be judged.
+
+    Raises `UnsafeTarget` (the stack is not marked as staging, or a service would be hit whole without a reason),
+    `NoSuchTarget` (a target that matches nothing, or nothing that its fault can hit).
+    """
+    if not experiment.ours:
+        raise UsageError(
+            f"{experiment.file}: nothing of ours to plan in it", hint="it runs as the stock toolkit runs it"
+        )
+    _must_be_staging(spec)
+    aimed = [_Aimed(injection, spec, experiment.seed) for injection in experiment.injections]
+    for one in aimed:
+        _must_hit_something(one)
+    notes = [note for one in aimed for note in _whole_services(one, spec, experiment.allow_whole_service)]
+    phases, starts = _timeline(experiment)
+    counted = samplings(experiment.thresholds, experiment.load, phases)
+    total = sum(phase.seconds for phase in phases)
+    return Plan(
+        experiment=experiment,
+        spec=spec,
+        seed=experiment.seed,
+        injections=tuple(_planned(one, spec, at) for one, at in zip(aimed, starts, strict=True)),
+        phases=phases,
+        blast=_blast(aimed, spec),
+        samplings=counted,
+        notes=(*notes, *_shortages(counted, experiment.assurance)),
+        total_s=total,
+        horizon_s=total + SLACK_S * (1 + len(aimed)),
+    )
+
+
+def _must_be_staging(spec: StackSpec) -> None:
+    if spec.environment != "staging":
+        said = f"says environment: {spec.environment}" if spec.environment else "does not say what it is"
+        hint = "only a stack whose file says `environment: staging` is attacked"
+        raise UnsafeTarget(f"stack {spec.stack} {said}", hint=hint)
+
+
+def _must_hit_something(one: _Aimed) -> None:
+    if one.nodes or one.links:
+        return
+    wanted = "links" if one.on_links else "nodes"
+    names = "no link goes to or from" if one.on_links else "a link or a kind of link is no node:"
+    target = describe(one.fault.target)
+    raise NoSuchTarget(
+        f"{one.injection.place}: {one.injection.fault} hits {wanted}, and the target {target} has none",
+        hint=f"{names} {', '.join(one.aim.nodes or one.aim.links)}",
+    )
+
+
+def _whole_services(one: _Aimed, spec: StackSpec, reason: str) -> Iterator[str]:
+    """Say which services are hit whole; raises without a reason. A service of a single node is whole at once."""
+    for service, hit, of in _hits(one, spec):
+        if hit < of:
+            continue
+        nodes = "the only node" if of == 1 else f"all {of} nodes"
+        if not reason:
+            hint = 'narrow the target ("pick": "one" or "minority"), or say why in "allow_whole_service"'
+            raise UnsafeTarget(
+                f"{one.injection.place}: {one.injection.fault} would hit {nodes} of service {service}", hint=hint
+            )
+        yield f"{one.injection.fault} hits {nodes} of service {service}, allowed because: {reason}"
+
+
+def _hits(one: _Aimed, spec: StackSpec) -> Iterator[tuple[str, int, int]]:
+    """Of each service that a fault on nodes touches: how many nodes it hits at once, and how many there are."""
+    placed = spec.nodes()
+    touched = Counter(placed[name][0] for name in one.nodes)
+    for service, count in touched.items():
+        yield service, 1 if one.owner else count, len(spec.services[service].nodes)
+
+
+def _timeline(experiment: Experiment) -> tuple[tuple[PlannedPhase, ...], list[float]]:
+    """The phases, and when each injection starts, from the method's order, pauses and background activities."""
+    base = experiment.phases.warm_up + experiment.phases.baseline
+    clock, end, starts = base, base, []
+    order = iter(experiment.injections)
+    for activity in experiment.document.get("method", []):
+        pauses = activity.get("pauses", {})
+        clock += _seconds(pauses.get("before"))
+        if ours.is_action(activity, "inject"):
+            starts.append(clock)
+            over = clock + float(next(order).arguments["duration"])
+            end = max(end, over)
+            clock = clock if activity.get("background") else over
+        clock += _seconds(pauses.get("after"))
+    end = max(end, clock)
+    spans = [
+        ("warm-up", 0.0, experiment.phases.warm_up),
+        ("baseline", experiment.phases.warm_up, experiment.phases.baseline),
+        ("fault", base, end - base),
+        ("recovery", end, experiment.phases.recovery),
+    ]
+    load = experiment.load
+    phases = [PlannedPhase(name=n, starts_s=at, seconds=s, expected=expected(load, s)) for n, at, s in spans]
+    return tuple(phases), starts
+
+
+def _seconds(pause: Any) -> float:
+    """A pause of an activity; one that is a variable counts as none."""
+    return float(pause) if isinstance(pause, int | float) else 0.0
+
+
+def _planned(one: _Aimed, spec: StackSpec, starts_s: float) -> PlannedInjection:
+    fault = one.fault
+    undo = tuple(step.says for step in fault.undo("planned", Site(spec=spec)))
+    return PlannedInjection(
+        name=one.injection.name,
+        fault=one.injection.fault,
+        says=fault.says(),
+        band=fault.band,
+        target=describe(fault.target),
+        rule=one.aim.rule,
+        nodes=one.nodes,
+        links=one.links,
+        carriers=one.carriers,
+        undo=undo,
+        starts_s=starts_s,
+        duration_s=fault.duration,
+        place=one.injection.place,
+    )
+
+
+def _blast(aimed: Sequence[_Aimed], spec: StackSpec) -> Blast:
+    services = dict.fromkeys(spec.services, 0.0)
+    users = dict.fromkeys(spec.regions or ("default",), 0.0)
+    for one in aimed:
+        for service, hit, of in _hits(one, spec):
+            services[service] = max(services[service], hit / of)
+        for region in users:
+            users[region] = max(users[region], _share_of_users(one, spec, region))
+    return Blast(services=services, users=users)
+
+
+def _share_of_users(one: _Aimed, spec: StackSpec, region: str) -> float:
+    """How many of a region's users may feel a fault, taking its rooms and documents as spread evenly over its nodes."""
+    felt = reach(one.aim, spec, {}, by_links=one.fault.on_links)
+    if felt.everything or region in felt.regions or (one.on_nodes and one.fault.target.region == region):
+        return 1.0
+    placed = spec.nodes()
+    worst = 0.0
+    for service in spec.services.values():
+        if service.role not in OWNER_ROLES.values() and not service.backend:
+            continue
+        there = [node.name for node in service.nodes if (placed[node.name][1].region or region) == region]
+        hit = len(set(there) & set(felt.nodes))
+        if hit:
+            worst = max(worst, (1 if one.owner else hit) / len(there))
+    return worst
+
+
+def _shortages(counted: Sequence[Sampling], assurance: str) -> Iterator[str]:
+    for one in counted:
+        where = f"{one.threshold} ({one.phase})"
+        if not one.enough:
+            yield f"{where}: about {one.expected} expected, {MEASURED} needed; it will be inconclusive"
+        elif assurance == "proven" and not one.proven:
+            yield f"{where}: no number of samples proves it"
+        elif assurance == "proven" and 0 <= one.expected < one.proven:
+            needs = f"{one.proven} needed to prove it ({one.proven_s:g} s of {one.phase})"
+            yield f"{where}: about {one.expected} expected, {needs}"

@@ -1,0 +1,91 @@
+"""How many instances a load gives, and how many a threshold asks for (one-sided 95 % Wilson score bound)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from chaos.experiment.thresholds import METRICS, Dimension
+from chaos.model.plan import PlannedPhase, Sampling
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chaos.model.experiment import LoadSpec, Threshold
+
+Z = 1.6448536269514722
+"""The standard normal's 95th percentile."""
+MEASURED = 30
+"""Fewer instances give no verdict on a threshold."""
+
+
+def lower_bound(good: int, of: int) -> float:
+    """The lower end of the one-sided 95 % interval for a share (Wilson 1927)."""
+    share = good / of
+    middle = share + Z * Z / (2 * of)
+    spread = Z * math.sqrt(share * (1 - share) / of + Z * Z / (4 * of * of))
+    return (middle - spread) / (1 + Z * Z / of)
+
+
+def proving(share: float, failures: int = 0) -> int:
+    """The fewest instances, `failures` of them bad, whose lower bound reaches the share; 0 where none does."""
+    if share >= 1:
+        return 0
+    low, high = failures, failures + 1
+    while lower_bound(high - failures, high) < share:
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        if lower_bound(middle - failures, middle) < share:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def rates(load: LoadSpec) -> dict[str, float]:
+    """Instances per second of each flow whose number the load decides.
+
+    A twin's join comes with every rejoin. Resumes happen only when something cuts connections.
+    """
+    arrivals = load.participants / load.stay_s
+    rejoins = arrivals * load.rejoin
+    return {
+        "join": arrivals + rejoins,
+        "rejoin": rejoins,
+        "leave": arrivals * (1 - load.vanish),
+        "say": load.participants / load.say_every_s,
+        "edit_ack": load.editors / load.edit_every_s,
+    }
+
+
+def expected(load: LoadSpec, seconds: float) -> dict[str, int]:
+    """Instances of each flow in so many seconds, rounded down."""
+    return {flow: int(rate * seconds) for flow, rate in rates(load).items()}
+
+
+def samplings(thresholds: Sequence[Threshold], load: LoadSpec, phases: Sequence[PlannedPhase]) -> tuple[Sampling, ...]:
+    """For each threshold on a flow: what it will have and what it needs."""
+    per_second = rates(load)
+    found = []
+    for threshold in thresholds:
+        if METRICS[threshold.metric] not in {Dimension.SHARE, Dimension.LATENCY}:
+            continue
+        flow, _, part = threshold.metric.partition(".")
+        share = threshold.value if part == "success" else int(part[1:]) / 100
+        seconds = sum(phase.seconds for phase in phases if threshold.phase in {phase.name, "run"})
+        rate = per_second.get(flow)
+        proven = proving(share)
+        found.append(
+            Sampling(
+                threshold=threshold.text,
+                phase=threshold.phase,
+                expected=-1 if rate is None else int(rate * seconds),
+                needed=MEASURED,
+                proven=proven,
+                proven_one_failure=proving(share, 1),
+                proven_s=math.ceil(proven / rate) if rate else 0.0,
+                place=threshold.place,
+            )
+        )
+    return tuple(found)
