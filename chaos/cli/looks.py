@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from chaos.cli.places import state_directory
+from chaos.runtimes import state
 
 OPEN_FILES = 2048
 """A run of 120 participants and 24 editors keeps about four descriptors per user open in its busiest process."""
@@ -42,7 +42,7 @@ def look(runs_dir: Path) -> list[Finding]:
         ("unix sockets", _unix_sockets),
         ("event loop", _uvloop),
         ("open files", _open_files),
-        ("state directory", lambda: _writable("state directory", state_directory(), "COLLAB_CHAOS_STATE")),
+        ("state directory", lambda: _writable("state directory", state.root(), "COLLAB_CHAOS_STATE")),
         ("run directory", lambda: _writable("run directory", runs_dir, "--runs-dir")),
         ("left behind", _left_behind),
         ("docker engine", _docker),
@@ -68,7 +68,17 @@ def _python() -> Finding:
 
 
 def _packages() -> Finding:
-    needed = ("chaoslib", "chaostoolkit", "msgpack", "psutil", "pycrdt", "pydantic", "rich", "ruamel.yaml", "websockets")
+    needed = (
+        "chaoslib",
+        "chaostoolkit",
+        "msgpack",
+        "psutil",
+        "pycrdt",
+        "pydantic",
+        "rich",
+        "ruamel.yaml",
+        "websockets",
+    )
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         return Finding("packages", "no", f"missing: {', '.join(missing)}", "pip install --force-reinstall collab-chaos")

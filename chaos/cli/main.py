@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -34,14 +35,14 @@ class Main(click.Group):
             return None
         return _Stock(cmd_name)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
         """Our names; the toolkit's would have to be imported."""
         return [entry.name for entry in COMMANDS]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep the words as typed: the toolkit may get them."""
         ctx.meta[upstream.ARGUMENTS] = tuple(args)
-        ctx.meta[upstream.DIRECTORY] = os.getcwd()
+        ctx.meta[upstream.DIRECTORY] = str(Path.cwd())
         return super().parse_args(ctx, args)
 
     def resolve_command(
@@ -53,13 +54,13 @@ class Main(click.Group):
             ctx.fail(f"No such command '{name}'.{did_you_mean(name, [*BY_NAME, *upstream.commands()])}")
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """Commands in the sections of the table."""
         for section in dict.fromkeys(entry.section for entry in COMMANDS):
             with formatter.section(section):
                 formatter.write_dl([(entry.name, entry.says) for entry in COMMANDS if entry.section == section])
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """An example, and where the toolkit's own commands are."""
         write_block(formatter, "Example", EXAMPLE)
         write_block(formatter, "Chaos Toolkit", STOCK)
@@ -77,7 +78,7 @@ class _Stock(click.Command):
         return upstream.hand_over(ctx, self.name or "", ctx.params["words"])
 
 
-def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
     import platform

@@ -72,8 +72,6 @@ def _words_after(name: str) -> list[str]:
 
 
 def _is_stock(word: str) -> bool:
-    from pathlib import Path
+    from chaos.cli.kind import is_stock
 
-    from chaos.cli.kind import is_address, is_stock
-
-    return is_address(word) or (Path(word).is_file() and is_stock(Path(word)))
+    return not word.startswith("-") and is_stock(word)

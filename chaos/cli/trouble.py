@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 import click
@@ -24,7 +25,7 @@ def tell(error: BaseException) -> int:
     if isinstance(error, OSError) and error.errno == errno.EPIPE:
         raise error  # the reader of our output went away; click ends quietly on it
     if isinstance(error, OSError) and error.errno in _STORAGE:
-        error = StorageFailed(f"cannot write: {error}", hint="make room, or choose another --runs-dir")
+        error = StorageFailed(f"cannot write: {error}", hint="make room, or choose another directory")
     if isinstance(error, ChaosError):
         _tell_known(error)
         return int(error.exit_code)
@@ -48,8 +49,7 @@ def _tell_unknown(error: BaseException) -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 200 else text[:199] + "…"
+    return textwrap.shorten(str(error), 200, placeholder=" …")
 
 
 def _crash_file(error: BaseException) -> Path | None:
@@ -60,13 +60,13 @@ def _crash_file(error: BaseException) -> Path | None:
     import traceback
 
     from chaos import __version__
-    from chaos.cli.places import state_directory
+    from chaos.runtimes import state
 
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     lines = [f"collab-chaos {__version__}, Python {platform.python_version()}, {platform.platform()}\n"]
     lines += [f"arguments: {sys.argv[1:]}\n\n", *traceback.format_exception(error)]
     try:
-        directory = state_directory() / "crashes"
+        directory = state.root() / "crashes"
         directory.mkdir(parents=True, exist_ok=True)
         file = directory / f"{stamp}-{os.getpid()}.txt"
         file.write_text("".join(lines), encoding="utf-8")

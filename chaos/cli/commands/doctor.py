@@ -21,7 +21,7 @@ _SIGNS = {"yes": ("✓", "green"), "no": ("✗", "red"), "without": ("-", "yello
 @json_option
 @runs_option
 @click.pass_context
-def command(ctx: click.Context, as_json: bool, runs_dir: Path) -> None:  # noqa: FBT001 - click hands options over by name
+def command(ctx: click.Context, /, as_json: bool, runs_dir: Path) -> None:
     """Look at this machine and say what can run here; changes nothing.
 
     "no" stands only beside what the embedded stack needs; "without" is what other stacks or faults would need.

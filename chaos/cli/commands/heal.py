@@ -21,7 +21,7 @@ EXAMPLE = "chaos heal --dry-run\nchaos heal"
 @click.command("heal", cls=Command, short_help=BY_NAME["heal"].says, example=EXAMPLE)
 @click.option("--dry-run", is_flag=True, help="Only say what would be taken back.")
 @json_option
-def command(dry_run: bool, as_json: bool) -> None:  # noqa: FBT001 - click hands options over by name
+def command(dry_run: bool, as_json: bool) -> None:
     """Take back every fault that a run on this machine began and did not heal.
 
     Every fault is written to a ledger, with its undo, before it is injected. Healing twice is no error; a run

@@ -16,7 +16,7 @@ EXAMPLE = "chaos list faults\nchaos list experiments --json"
 @click.command("list", cls=Command, short_help=BY_NAME["list"].says, example=EXAMPLE)
 @click.argument("kind", type=click.Choice(KINDS))
 @json_option
-def command(kind: str, as_json: bool) -> None:  # noqa: FBT001 - click hands options over by name
+def command(kind: str, as_json: bool) -> None:
     """List what is installed of KIND, with one line on each."""
     from chaos.cli import catalogue
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chaos.cli.arguments import one_target, set_option, words_of
+from chaos.cli.arguments import one_target, seed_option, set_option, stack_option, words_of
 from chaos.cli.base import Command, write_block
 from chaos.cli.table import BY_NAME
 from chaos.errors import ExitCode, UsageError
@@ -70,25 +70,36 @@ def _stock_options(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-@click.command("run", cls=_Run, short_help=BY_NAME["run"].says, context_settings={"ignore_unknown_options": True},
-               example="chaos run network_congestion\nchaos run experiments/server_loss.json --seed 7 --json")  # fmt: skip
+@click.command(
+    "run",
+    cls=_Run,
+    short_help=BY_NAME["run"].says,
+    context_settings={"ignore_unknown_options": True},
+    example="chaos run network_congestion\nchaos run experiments/server_loss.json --seed 7 --json",
+)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="EXPERIMENT")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of targets and users instead of the experiment's.")
-@click.option("--stack", metavar="STACK", help="Stack to run on: a name, a stack file, or the id of a running one.")
+@seed_option
+@stack_option
 @set_option
 @click.option("--json", "as_json", is_flag=True, help="Print verdict.json and nothing else on stdout.")
-@click.option("--runs-dir", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True,
-              help="Where the run directory is made.")  # fmt: skip
+@click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs"),
+    show_default=True,
+    help="Where the run directory is made.",
+)
 @click.option("--journal-path", type=click.Path(path_type=Path, dir_okay=False), help="Write the journal here too.")
 @_stock_options
 @click.pass_context
-def command(  # noqa: PLR0913 - one parameter an option
+def command(  # noqa: PLR0917 - click calls it by name, one parameter an option
     ctx: click.Context,
+    /,
     words: tuple[str, ...],
     seed: int | None,
     stack: str | None,
     sets: tuple[str, ...],
-    as_json: bool,  # noqa: FBT001 - click hands options over by name
+    as_json: bool,
     runs_dir: Path,
     journal_path: Path | None,
     **stock: Any,
@@ -108,7 +119,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     from chaos.execute import Options, execute
 
     options = Options(
-        target=str(target), sets=sets, seed=seed, stack=stack, json=as_json, runs_dir=runs_dir, journal=journal_path
+        target=target, sets=sets, seed=seed, stack=stack, json=as_json, runs_dir=runs_dir, journal=journal_path
     )
     ctx.exit(int(execute(options)))
 

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from chaos.cli import show
-from chaos.cli.arguments import json_option, one_target, require_experiment, words_of
+from chaos.cli.arguments import json_option, one_target, words_of
 from chaos.cli.base import Command
 from chaos.cli.table import BY_NAME
 from chaos.errors import InvalidInput, Problem, UsageError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 EXAMPLE = "chaos validate experiments/*.json\nchaos validate network_congestion --json"
 
 
-@click.command("validate", cls=Command, short_help=BY_NAME["validate"].says, example=EXAMPLE,
-               context_settings={"ignore_unknown_options": True})  # fmt: skip
+@click.command(
+    "validate",
+    cls=Command,
+    short_help=BY_NAME["validate"].says,
+    example=EXAMPLE,
+    context_settings={"ignore_unknown_options": True},
+)
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="EXPERIMENT...")
 @json_option
 @click.option("--no-verify-tls", is_flag=True, hidden=True)
 @click.option("--output", hidden=True)
 @click.pass_context
-def command(ctx: click.Context, words: tuple[str, ...], as_json: bool, **_stock: object) -> None:  # noqa: FBT001
+def command(ctx: click.Context, /, words: tuple[str, ...], as_json: bool, **_stock: object) -> None:
     """Check experiment files and report every problem at once, as FILE:LINE:COL.
 
     Touches nothing. Exit code 0 if all are valid, 2 if not. A single experiment with nothing of ours in it is
@@ -52,8 +52,7 @@ def _problems(name: str) -> tuple[Problem, ...]:
     from chaos.experiment.document import load
 
     try:
-        path: Path = require_experiment(name)
-        load(path)
+        load(name)
     except InvalidInput as error:
         return error.problems
     except UsageError as error:

@@ -1,0 +1,108 @@
+"""What is installed, by kind, as rows for `chaos list`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Row = dict[str, Any]
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "faults": ("name", "needs", "says"),
+    "backends": ("name", "serves", "ack", "says"),
+    "stacks": ("name", "regions", "nodes", "says"),
+    "checks": ("id", "metric", "says"),
+    "probes": ("name", "says"),
+    "experiments": ("name", "stack", "faults", "title"),
+}
+
+
+def faults() -> list[Row]:
+    """Every installed fault."""
+    from chaos.faults import registry
+
+    return [
+        {"name": name, "needs": [one.__name__ for one in fault.needs], "says": _first_line(fault.__doc__)}
+        for name, fault in registry().items()
+    ]
+
+
+def backends() -> list[Row]:
+    """Every installed protocol."""
+    from chaos.backends import registry
+
+    return [{"name": one.name, "serves": one.serves, "ack": one.ack, "says": one.says} for one in registry().values()]
+
+
+def stacks() -> list[Row]:
+    """Every built-in stack; one that cannot be read says why."""
+    from chaos.errors import ChaosError
+    from chaos.runtimes.stackfile import builtin_stacks, load_stack
+
+    rows: list[Row] = []
+    for name, path in builtin_stacks().items():
+        row: Row = {"name": name, "file": str(path), "regions": 0, "nodes": 0}
+        try:
+            spec = load_stack(name)
+        except ChaosError as error:
+            rows.append(row | {"says": error.message})
+            continue
+        services = ", ".join(spec.services)
+        rows.append(row | {"regions": len(spec.regions), "nodes": len(spec.nodes()), "says": services})
+    return rows
+
+
+def checks() -> list[Row]:
+    """Every check of the verdict, with the word that thresholds use for it."""
+    from chaos.verdict.checks import registry
+
+    return [
+        {"id": one.id, "metric": one.metric, "kind": one.kind.value, "says": one.name} for one in registry().values()
+    ]
+
+
+def probes() -> list[Row]:
+    """Every public function of the modules of `probes`."""
+    package = importlib.import_module("probes")
+    rows: list[Row] = []
+    for found in pkgutil.iter_modules(package.__path__):
+        if found.name.startswith("_"):
+            continue
+        module = importlib.import_module(f"probes.{found.name}")
+        for name in getattr(module, "__all__", None) or vars(module):
+            function = getattr(module, name)
+            if not name.startswith("_") and inspect.isfunction(function) and function.__module__ == module.__name__:
+                rows.append(_probe(f"{module.__name__}.{name}", function))
+    return rows
+
+
+def experiments() -> list[Row]:
+    """Every shipped experiment."""
+    from chaos.experiment.document import shipped
+
+    return [_experiment(name, path) for name, path in shipped().items()]
+
+
+def _probe(name: str, function: Any) -> Row:
+    given = [name for name in inspect.signature(function).parameters if name not in {"configuration", "secrets"}]
+    return {"name": name, "arguments": given, "says": _first_line(function.__doc__)}
+
+
+def _experiment(name: str, path: Path) -> Row:
+    from chaos.errors import ChaosError
+    from chaos.experiment.document import load
+
+    try:
+        one = load(str(path))
+    except ChaosError as error:
+        return {"name": name, "file": str(path), "stack": "", "faults": [], "title": error.message}
+    faults = list(dict.fromkeys(injection.fault for injection in one.injections))
+    return {"name": name, "file": str(path), "stack": one.stack, "faults": faults, "title": one.title}
+
+
+def _first_line(text: str | None) -> str:
+    return (inspect.cleandoc(text or "").splitlines() or [""])[0]

@@ -1,0 +1,43 @@
+"""`chaos judge`: the verdict on a recorded run again, from its record alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from chaos.cli import show
+from chaos.cli.arguments import json_option, runs_option
+from chaos.cli.base import Command
+from chaos.cli.runs import LATEST, find_run
+from chaos.cli.table import BY_NAME
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXAMPLE = "chaos judge\nchaos judge runs/20260314T090000Z-network-congestion-1f3a --json"
+
+
+@click.command("judge", cls=Command, short_help=BY_NAME["judge"].says, example=EXAMPLE)
+@click.argument("run", default=LATEST)
+@runs_option
+@json_option
+@click.pass_context
+def command(ctx: click.Context, /, run: str, runs_dir: Path, as_json: bool) -> None:
+    """Give the verdict on RUN (latest, a name under runs/ or a directory) again; ends with its exit code.
+
+    Reads the record and writes nothing, so it says the same on every machine.
+    """
+    from chaos.verdict.judge import judge
+    from chaos.verdict.run import load_run
+
+    record = load_run(find_run(run, runs_dir))
+    verdict = judge(record.history, record.checks)
+    if as_json:
+        show.as_json(verdict.model_dump(mode="json"))
+    else:
+        from chaos.report.story import story_of
+        from chaos.report.terminal import print_verdict
+
+        print_verdict(verdict, story_of(record))
+    ctx.exit(int(verdict.exit_code))

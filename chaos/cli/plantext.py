@@ -1,0 +1,65 @@
+"""A plan in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chaos.model.plan import Plan, PlannedInjection, Sampling
+
+
+def lines(plan: Plan) -> Iterator[str]:
+    """What `chaos plan` prints."""
+    spec = plan.spec
+    yield plan.experiment.title
+    yield (
+        f"stack {spec.stack} ({spec.environment or 'no environment'}) · {len(spec.regions)} regions, "
+        f"{len(spec.nodes())} nodes · seed {plan.seed} · {_seconds(plan.total_s)}"
+    )
+    yield ""
+    yield "phases"
+    for phase in plan.phases:
+        expected = ", ".join(f"{count} {flow}" for flow, count in phase.expected.items())
+        yield f"  {_seconds(phase.starts_s):>7}  {phase.name:<10} {_seconds(phase.seconds):>7}  {expected}".rstrip()
+    for one in plan.injections:
+        yield ""
+        yield from _injection(one)
+    yield ""
+    yield "blast radius at most"
+    for name, share in plan.blast.services.items():
+        yield f"  {share:>5.0%} of the nodes of {name}"
+    for name, share in plan.blast.users.items():
+        yield f"  {share:>5.0%} of the users of {name}"
+    yield from _samplings(plan.samplings)
+    if plan.notes:
+        yield ""
+        yield "notes"
+        yield from (f"  {note}" for note in plan.notes)
+    yield ""
+    yield "nothing was touched"
+
+
+def _injection(one: PlannedInjection) -> Iterator[str]:
+    yield f"{one.fault}  {one.says}  ({one.name}, {one.place})" if one.place else f"{one.fault}  {one.says}"
+    yield f"  when     {_seconds(one.starts_s)} after the load begins, for {_seconds(one.duration_s)}"
+    yield f"  target   {one.target}" + (f"; {one.rule}" if one.rule else "")
+    for name, values in (("nodes", one.nodes), ("links", one.links), ("by", one.carriers), ("undo", one.undo)):
+        if values:
+            yield f"  {name:<8} {', '.join(values)}"
+
+
+def _samplings(samplings: tuple[Sampling, ...]) -> Iterator[str]:
+    if not samplings:
+        return
+    yield ""
+    yield "samples"
+    for one in samplings:
+        expected = "?" if one.expected < 0 else str(one.expected)
+        mark = " " if one.enough else "!"
+        yield f" {mark} {one.phase:<9} {one.threshold:<28} about {expected:>5} of {one.needed} needed"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:g} s"
