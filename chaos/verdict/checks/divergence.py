@@ -1,0 +1,160 @@
+"""D3, convergence: once healed and quiet, everybody's view of a document is the same, and a fresh reader's too.
+
+Invariant: from `convergence_s` after the later of "last edit settled" (the document's `quiet`) and the last heal, all
+views (stayed, reconnected, refreshed, observers, fresh) are equal, and every cold read equals them.
+Violation: two views that were both asked for after that bound differ; or a cold read differs from what all views had
+already agreed on, or, asked for after the bound, from any of them. Never excused: the clock starts after the heal.
+Inconclusive: no view at all, a planned view or cold read is missing where it could matter, a fault was never off, or
+the views differed and nobody looked after the bound. Source: strong eventual consistency (Shapiro et al., 2011).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from chaos.verdict import words
+from chaos.verdict.documents import Document, cold_tokens, digest, documents
+from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.history import NS
+
+if TYPE_CHECKING:
+    from chaos.model.stack import Bounds
+    from chaos.verdict.history import History, Op
+
+
+class _View(NamedTuple):
+    begin_ns: int
+    end_ns: int
+    session: str
+    who: str
+    sha: str | None
+    """None: the planned view did not come."""
+
+
+def run(history: History, bounds: Bounds) -> CheckFindings:
+    """Judge every document that was edited or that the load let come to rest."""
+    found = CheckFindings()
+    views: dict[str, list[_View]] = {}
+    for op in history.of("view"):
+        if not op.cut_short:
+            views.setdefault(op.begin.key, []).append(_view(history, op))
+    quiet = {event.key: event.t_ns for event in history.facts.get("quiet", ())}
+    slowest = 0.0
+    for document in documents(history).values():
+        clock = _clock(history, quiet.get(document.key))
+        if clock is None:
+            found.inconclusive += 1
+            found.because(f"{document.key} never came to rest, or a fault was never off")
+            continue
+        seen, cold = views.get(document.key, []), [_cold(history, read) for read in document.cold]
+        settled = _settled(seen)
+        _judge(history, document, clock, clock + int(bounds.convergence_s * NS), seen, cold, settled, found)
+        slowest = max(slowest, float("inf") if settled is None else max(0.0, (settled - clock) / NS))
+    if found.judged:
+        found.figures["convergence_s"] = slowest
+    return found
+
+
+def _clock(history: History, quiet_ns: int | None) -> int | None:
+    healed = history.healed_ns
+    return None if quiet_ns is None or healed is None else max(quiet_ns, healed)
+
+
+def _view(history: History, op: Op) -> _View:
+    value = op.end.value if op.end and op.outcome == "obs" and isinstance(op.end.value, dict) else {}
+    sha = value.get("sha")
+    kind = value.get("kind", "viewer")
+    who = f"{op.session} ({kind}{words.via(op.begin.region)})"
+    return _View(op.begin.t_ns, history.seen_until(op), op.session, who, sha if isinstance(sha, str) else None)
+
+
+def _cold(history: History, read: Op) -> _View:
+    tokens = cold_tokens(read)
+    who = f"a cold reader{words.via(read.begin.region)}"
+    return _View(read.begin.t_ns, history.seen_until(read), "", who, None if tokens is None else digest(tokens))
+
+
+def _settled(views: list[_View]) -> int | None:
+    """When all views had last come to agree, for certain; None where they never did. A missing view agrees with none."""
+    first: dict[str, int] = {}
+    for view in views:
+        first[view.session] = min(first.get(view.session, view.begin_ns), view.begin_ns)
+    steps: list[tuple[int, int, str, str | None]] = [(t_ns, 0, name, None) for name, t_ns in first.items()]
+    steps += [(view.end_ns, 1, view.session, view.sha) for view in views]
+    state: dict[str, str | None] = {}
+    count: Counter[str | None] = Counter()
+    since: int | None = None
+    for t_ns, _, name, sha in sorted(steps, key=lambda step: step[:3]):
+        if name in state:
+            count[state[name]] -= 1
+        state[name] = sha
+        count[sha] += 1
+        agreed = sha is not None and count[sha] == len(state)
+        since = (t_ns if since is None else since) if agreed else None
+    return since
+
+
+def _judge(  # noqa: PLR0913 - the parts of one document, taken apart by the caller
+    history: History,
+    document: Document,
+    clock: int,
+    due: int,
+    views: list[_View],
+    cold: list[_View],
+    settled: int | None,
+    found: CheckFindings,
+) -> None:
+    pair = _differing(views, cold, due, settled)
+    if pair is not None:
+        found.judged += 1
+        found.violations.append(_violation(history, document, clock, pair))
+        return
+    reason = _doubt(views, cold, due, settled)
+    if reason:
+        found.inconclusive += 1
+        found.because(f"{document.key}: {reason}")
+    else:
+        found.judged += 1
+
+
+def _differing(views: list[_View], cold: list[_View], due: int, settled: int | None) -> tuple[_View, _View] | None:
+    late = [view for view in [*views, *cold] if view.sha is not None and view.begin_ns >= due]
+    for view in late[1:]:
+        if view.sha != late[0].sha:
+            return late[0], view
+    if settled is not None:
+        final = max(views, key=lambda view: view.end_ns)
+        for read in cold:
+            if read.sha is not None and read.begin_ns >= settled and read.sha != final.sha:
+                return final, read
+    return None
+
+
+def _doubt(views: list[_View], cold: list[_View], due: int, settled: int | None) -> str:
+    if not views:
+        return "nobody looked once it was quiet"
+    if not cold or any(read.sha is None for read in cold):
+        return "a cold read did not come"
+    if settled is None:
+        return "the views differ or are missing, and too few were asked for after the bound"
+    if settled > due:
+        return "the views came to agree around the bound"
+    final = max(views, key=lambda view: view.end_ns)
+    return "a cold read differs, made too early to judge" if any(read.sha != final.sha for read in cold) else ""
+
+
+def _violation(history: History, document: Document, clock: int, pair: tuple[_View, _View]) -> Violation:
+    one, other = sorted(pair)
+    story = [
+        (clock, f"{document.key} is healed and quiet: no edit is on its way"),
+        *[(view.end_ns, f"{view.who} sees {view.sha}") for view in (one, other)],
+    ]
+    says = (
+        f"{document.key} still differs {(other.begin_ns - clock) / NS:.1f} s after heal and quiet: "
+        f"{one.who} and {other.who} do not see the same"
+    )
+    return Violation(clock, says, tuple(story))
+
+
+check = Check("D3", "every document converges", "documents.diverged", run, lambda load: load.editors > 0)

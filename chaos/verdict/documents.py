@@ -1,0 +1,120 @@
+"""What the record knows of each document: its edits, its cold reads, and what observers saw of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from chaos.model.event import Event
+    from chaos.verdict.history import History, Op
+
+WEAK_LEVELS = frozenset({"local", "received"})
+"""Acknowledgements that promise nothing about keeping the edit."""
+
+
+@dataclass(slots=True)
+class Looks:
+    """An observer session's looks at one document, rebuilt from their deltas."""
+
+    session: str
+    user: str
+    added: dict[str, Event] = field(default_factory=dict)
+    """Token -> the look that first held it."""
+    looks: list[Op] = field(default_factory=list)
+    broken_ns: int | None = None
+    """Since when the deltas do not fit together (a look is missing): what it saw after is not known."""
+    gaps: list[Op] = field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing that it saw can be missing: its deltas fit, and its last planned look came."""
+        return self.broken_ns is None and bool(self.looks) and self.looks[-1].outcome == "obs"
+
+
+@dataclass(slots=True)
+class Document:
+    """One document's part of the record."""
+
+    key: str
+    edits: dict[str, Op] = field(default_factory=dict)
+    """Token -> its edit or offline edit."""
+    cold: list[Op] = field(default_factory=list)
+    """Planned cold reads, one or more per entry; those without an answer are gaps."""
+    observers: dict[str, Looks] = field(default_factory=dict)
+
+    def acknowledged(self) -> Iterable[tuple[str, Op]]:
+        """The tokens that the stack promised to keep."""
+        return ((token, op) for token, op in self.edits.items() if is_acknowledged(op))
+
+
+def is_acknowledged(op: Op) -> bool:
+    """Whether the edit was answered with a level that promises to keep it; a level that is not said does."""
+    if op.outcome != "ok" or op.end is None:
+        return False
+    value = op.end.value
+    return not (isinstance(value, dict) and value.get("level") in WEAK_LEVELS)
+
+
+def cold_tokens(read: Op) -> list[str] | None:
+    """The tokens of a cold read in their order; None where it did not come."""
+    if read.outcome != "obs" or read.end is None or not isinstance(read.end.value, list):
+        return None
+    return [str(token) for token in read.end.value]
+
+
+def digest(tokens: Iterable[str]) -> str:
+    """The short hash by which views are compared."""
+    return hashlib.sha256("\n".join(tokens).encode()).hexdigest()[:16]
+
+
+def documents(history: History, *, looks: bool = False) -> dict[str, Document]:
+    """Every document of the record by name; `looks` also rebuilds what observers saw."""
+    found: dict[str, Document] = {}
+
+    def document(key: str) -> Document:
+        return found.setdefault(key, Document(key))
+
+    for op in history.of("edit", "offline_edit"):
+        if isinstance(op.begin.value, str):
+            document(op.begin.key).edits[op.begin.value] = op
+    for op in history.of("cold_read"):
+        document(op.begin.key).cold.append(op)
+    for event in history.facts.get("quiet", ()):
+        document(event.key)
+    if looks:
+        _rebuild(history, found)
+    return dict(sorted(found.items()))
+
+
+def _rebuild(history: History, found: dict[str, Document]) -> None:
+    lists: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for op in history.of("tokens"):
+        if op.cut_short:
+            continue
+        key, session = op.begin.key, op.session
+        seen = found.setdefault(key, Document(key)).observers.setdefault(session, Looks(session, op.begin.user))
+        seen.looks.append(op)
+        if op.outcome != "obs" or op.end is None:
+            seen.gaps.append(op)
+        elif seen.broken_ns is None and not _apply(lists[key, session], op.end, seen):
+            seen.broken_ns = op.begin.t_ns
+
+
+def _apply(tokens: list[str], look: Event, seen: Looks) -> bool:
+    value = look.value if isinstance(look.value, dict) else {}
+    match value.get("splice"):
+        case [int(start), int(deleted), [*inserted]] if 0 <= start <= start + deleted <= len(tokens):
+            fresh = [str(token) for token in inserted]
+        case _:
+            return False
+    tokens[start : start + deleted] = fresh
+    if value.get("n") not in {None, len(tokens)} or ("sha" in value and value["sha"] != digest(tokens)):
+        return False
+    for token in fresh:
+        seen.added.setdefault(token, look)
+    return True

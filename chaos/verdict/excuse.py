@@ -1,0 +1,25 @@
+"""Who is excused: an instance that a fault both overlaps (with the grace after its heal) and reaches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chaos.model.stack import Bounds
+    from chaos.verdict.history import History, Op
+
+
+def excused(history: History, bounds: Bounds, op: Op, *, until_ns: int | None = None) -> bool:
+    """Whether a fault overlaps and reaches this operation: its region, its nodes, its session's nodes, its key."""
+    begin = op.begin
+    end_ns = history.seen_until(op) if until_ns is None else until_ns
+    harmful = [fault for fault in history.faults if fault.harms(min(op.start_ns, begin.t_ns), end_ns, bounds.grace_s)]
+    if not harmful:
+        return False
+    nodes = {*op.nodes, *(event.node for event in history.sessions.get(op.session, ()) if event.node)}
+    return any(fault.reaches(region=begin.region, nodes=nodes, key=begin.key) for fault in harmful)
+
+
+def quiet(history: History, bounds: Bounds, start_ns: int, end_ns: int) -> bool:
+    """Whether no fault at all, whomever it reaches, overlaps this span."""
+    return not any(fault.harms(start_ns, end_ns, bounds.grace_s) for fault in history.faults)

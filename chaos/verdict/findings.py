@@ -1,0 +1,94 @@
+"""What a check is and what it finds: counts, violations with their witness, and the rule from these to an outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from chaos.model.verdict import Kind, Outcome, Witness, WitnessEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from chaos.model.experiment import LoadSpec
+    from chaos.model.stack import Bounds
+    from chaos.verdict.history import History
+
+WITNESS_EVENTS = 12
+WITNESSES = 5
+"""So many violations are told in full; all of them are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A broken invariant: when, what in a sentence, and the events that show it as (time in ns, words)."""
+
+    t_ns: int
+    says: str
+    events: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(slots=True)
+class CheckFindings:
+    """What a check counted. An instance is in exactly one of the counts; a violation is a judged instance."""
+
+    judged: int = 0
+    excused: int = 0
+    """A fault that reached it was on, or healed less than the grace ago: not judged, and not held against the run."""
+    inconclusive: int = 0
+    """An observation that the plan wanted is missing: one of these and the check cannot pass."""
+    unjudged: int = 0
+    """Nothing was planned that could tell (the load ended first, both twins failed): says nothing either way."""
+    violations: list[Violation] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def because(self, reason: str) -> None:
+        """Note a reason once."""
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+
+    @property
+    def outcome(self) -> Outcome:
+        """Fail on a violation; pass only when something was judged and no observation is missing."""
+        if self.violations:
+            return Outcome.FAIL
+        return Outcome.PASS if self.judged and not self.inconclusive else Outcome.INCONCLUSIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A check as its module declares it: `check = Check(...)` in a file of `chaos/verdict/checks/`."""
+
+    id: str
+    name: str
+    """What it forbids, for people."""
+    metric: str
+    """The word of a threshold that counts its violations: `edits.lost`."""
+    run: Callable[[History, Bounds], CheckFindings]
+    wanted: Callable[[LoadSpec], bool]
+    """Whether a load has the flow that this check judges."""
+    kind: Kind = Kind.SAFETY
+
+
+def witness(history: History, violation: Violation) -> Witness:
+    """A violation as people read it: at most 12 events, the first and the last ones kept."""
+    story = _shorten(sorted(set(violation.events)))
+    steps = tuple(WitnessEvent(t_s=history.seconds(t_ns), says=says) for t_ns, says in story)
+    return Witness(says=violation.says, events=steps)
+
+
+def _shorten(story: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    if len(story) <= WITNESS_EVENTS:
+        return story
+    half = WITNESS_EVENTS // 2
+    return story[:half] + story[-half:]
+
+
+def merge(outcomes: Iterable[Outcome]) -> Outcome:
+    """Fail > inconclusive > pass; of nothing at all: inconclusive."""
+    found = set(outcomes)
+    for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS):
+        if outcome in found:
+            return outcome
+    return Outcome.INCONCLUSIVE

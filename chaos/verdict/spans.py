@@ -1,0 +1,115 @@
+"""The parts of a run that have a length: its phases, and the faults with their reach and proofs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
+
+from chaos.model.event import Event, Phase
+from chaos.model.fault import Evidence, Reach
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+Value = TypeVar("Value", Reach, Evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseSpan:
+    """A phase from its opening to the opening of the next (or the end of the record)."""
+
+    phase: Phase
+    start_ns: int
+    end_ns: int
+
+    @property
+    def length_s(self) -> float:
+        """Its length in seconds."""
+        return (self.end_ns - self.start_ns) / 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class FaultSpan:
+    """One injection: when the harm could be there, whom it reaches, and what was proved about it."""
+
+    id: str
+    name: str
+    fault: str
+    band: str
+    start_ns: int
+    """The intent: harm may begin between it and `on`."""
+    on_ns: int | None = None
+    off_ns: int | None = None
+    """The first `off`: healing twice is no second fault."""
+    reach: Reach | None = None
+    """None: unknown (the injection broke off, or its record is damaged)."""
+    bites: tuple[Evidence, ...] = ()
+    off_clean: bool | None = None
+    off_says: str = ""
+
+    def harms(self, start_ns: int, end_ns: int, grace_s: float) -> bool:
+        """Whether [start, end] overlaps intent ... off + grace; without an off the fault lasts for ever."""
+        until = math.inf if self.off_ns is None else self.off_ns + grace_s * 1e9
+        return start_ns <= until and end_ns >= self.start_ns
+
+    def reaches(self, *, region: str, nodes: Collection[str], key: str) -> bool:
+        """Whether its target set touches this part of the stack; an unknown reach touches all of it."""
+        reach = self.reach
+        if reach is None or reach.everything:
+            return True
+        return region in reach.regions or key in reach.keys or any(node in reach.nodes for node in nodes)
+
+
+def phase_spans(events: Sequence[Event], end_ns: int) -> tuple[PhaseSpan, ...]:
+    """The phases that `phase` events open; unknown words are passed over."""
+    known = {phase.value: phase for phase in Phase}
+    opens = [event for event in events if event.f in known]
+    stops = [after.t_ns for _, after in pairwise(opens)] + [end_ns]
+    return tuple(PhaseSpan(known[event.f], event.t_ns, stop) for event, stop in zip(opens, stops, strict=False))
+
+
+def fault_spans(events: Iterable[Event]) -> tuple[FaultSpan, ...]:
+    """The injections that `fault` events tell of, in the order of their intents."""
+    by_id: dict[str, list[Event]] = {}
+    for event in events:
+        by_id.setdefault(event.key, []).append(event)
+    spans = [_fault_span(key, found) for key, found in by_id.items()]
+    return tuple(sorted(spans, key=lambda span: (span.start_ns, span.id)))
+
+
+def _fault_span(key: str, events: list[Event]) -> FaultSpan:
+    first: dict[str, Event] = {}
+    for event in events:
+        first.setdefault(event.f, event)
+    intent = _dict(first.get("intent"))
+    proof = _dict(first.get("off-proof"))
+    on, off = first.get("on"), first.get("off")
+    bites = (_parse(Evidence, event.value) for event in events if event.f == "bite")
+    return FaultSpan(
+        id=key,
+        name=str(intent.get("name") or key),
+        fault=str(intent.get("fault", "")),
+        band=str(intent.get("band", "")),
+        start_ns=events[0].t_ns,
+        on_ns=on.t_ns if on else None,
+        off_ns=off.t_ns if off else None,
+        reach=_parse(Reach, _dict(on).get("reach")) if on else None,
+        bites=tuple(bite for bite in bites if bite is not None),
+        off_clean=proof.get("clean") is True if proof else None,
+        off_says=str(proof.get("says", "")),
+    )
+
+
+def _dict(event: Event | None) -> dict[str, Any]:
+    return event.value if event is not None and isinstance(event.value, dict) else {}
+
+
+def _parse(model: type[Value], data: object) -> Value | None:
+    try:
+        return model.model_validate(data)
+    except ValidationError:
+        return None
