@@ -106,3 +106,8 @@ class Site(Frozen):
     """Path of the link proxy's control socket; empty: no links."""
     directory: str = ""
     """Holds logs, data and this value as `site.json`."""
+
+    @property
+    def id(self) -> str:
+        """What `chaos stack ps` calls it: the name of its directory; empty for an attached one."""
+        return self.directory.rpartition("/")[2]

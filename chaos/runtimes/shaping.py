@@ -1,0 +1,136 @@
+"""What impairs a stream of bytes: delays, losses and shared rates, as arithmetic over a clock that the caller holds.
+
+A loss on a byte stream is what it does to TCP: the stream stands still for a retransmission timeout. A rate is a
+serialising bottleneck with a short queue that all connections share; who finds it full waits for its turn.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+SEGMENT = 1460
+"""Payload of a TCP segment on Ethernet without options."""
+QUEUE_S = 0.2
+"""The bottleneck's queue: how far ahead of the clock a bucket admits bytes (a common buffer size of access links)."""
+SLICE_S = 0.002
+"""Bytes are admitted in slices of this much time, at least a segment, so that connections share fairly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """`chaos.model.link.LinkEffect` without its checks: the proxy must start fast and is only told checked values."""
+
+    delay_ms: float = 0.0
+    jitter_ms: float = 0.0
+    loss: float = 0.0
+    stall_ms: float = 200.0
+    rate_kbps: float | None = None
+    block: str = ""
+    direction: str = "both"
+
+
+class Waiter(Protocol):
+    """Something with bytes that a full bucket keeps waiting."""
+
+    def pump(self, now: float, *, turn: bool = False) -> None:
+        """Offer bytes again; `turn`: one slice may pass although others wait too."""
+
+
+class Bucket:
+    """A shared bottleneck. `call_later(seconds, function)` returns something to `cancel`."""
+
+    def __init__(self, rate: float, clock: Callable[[], float], call_later: Callable[..., TimerHandle]) -> None:
+        self.rate = rate
+        """Bytes a second."""
+        self.slice = max(SEGMENT, int(rate * SLICE_S))
+        self._clock = clock
+        self._call_later = call_later
+        self._free_at = 0.0
+        self._waiting: dict[Waiter, None] = {}
+        self._timer: TimerHandle | None = None
+
+    def backlog_s(self, now: float) -> float:
+        """How long what was admitted still takes."""
+        return max(0.0, self._free_at - now)
+
+    def charge(self, now: float, size: int) -> float:
+        """Admit bytes; returns when the last of them is through."""
+        self._free_at = max(self._free_at, now) + size / self.rate
+        return self._free_at
+
+    def must_wait(self, now: float, *, turn: bool) -> bool:
+        """Whether whoever asks has to queue up."""
+        return self.backlog_s(now) >= QUEUE_S or bool(self._waiting and not turn)
+
+    def wait(self, waiter: Waiter) -> None:
+        """Pump this one again when there is room, in the order of waiting."""
+        self._waiting.setdefault(waiter)
+        self._arm()
+
+    def forget(self, waiter: Waiter) -> None:
+        """It has gone, or waits no more."""
+        self._waiting.pop(waiter, None)
+
+    def close(self) -> None:
+        """The fault is over; who waited is pumped by its link."""
+        self._waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _arm(self) -> None:
+        if self._timer is None:
+            spare = self.backlog_s(self._clock()) - QUEUE_S / 2
+            self._timer = self._call_later(max(0.001, spare), self._drain)
+
+    def _drain(self) -> None:
+        self._timer = None
+        while self._waiting and self.backlog_s(now := self._clock()) < QUEUE_S:
+            waiter = next(iter(self._waiting))
+            del self._waiting[waiter]
+            waiter.pump(now, turn=True)
+        if self._waiting:
+            self._arm()
+
+
+class TimerHandle(Protocol):
+    """What an event loop returns for a call in the future."""
+
+    def cancel(self) -> None: ...
+
+
+class Impairment:
+    """One fault's effect on one direction of links, with a random stream of its own."""
+
+    def __init__(self, effect: Effect, seed: str, bucket: Bucket | None) -> None:
+        self.effect = effect
+        self.bucket = bucket
+        self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose
+
+    def delay_s(self) -> float:
+        """One draw of the delay: normal, clipped to [0, delay + 4 jitter]."""
+        mean, jitter = self.effect.delay_ms, self.effect.jitter_ms
+        if not jitter:
+            return mean / 1000
+        return min(max(0.0, self._random.gauss(mean, jitter)), mean + 4 * jitter) / 1000
+
+    def stalls(self, size: int) -> list[int]:
+        """Offsets in a chunk of `size` bytes at which the stream stalls: the segments that were lost."""
+        return lost_segments(self._random, self.effect.loss, size) if self.effect.loss else []
+
+
+def lost_segments(rng: random.Random, loss: float, size: int) -> list[int]:
+    """Draw for each segment begun whether it is lost; returns offsets. One draw per loss (geometric gaps)."""
+    segments = math.ceil(size / SEGMENT)
+    if loss >= 1:
+        return [index * SEGMENT for index in range(segments)]
+    found = []
+    index = -1
+    while True:
+        index += 1 + int(math.log(1 - rng.random()) / math.log1p(-loss))
+        if index >= segments:
+            return found
+        found.append(index * SEGMENT)
