@@ -1,0 +1,19 @@
+"""A participant that vanishes without a leave is never taken off the roster."""
+
+from __future__ import annotations
+
+from chaos.stacks.embedded.room import Member, Room
+
+SERVICE = "meetings"
+
+
+def mutate(base: type[Room]) -> type[Room]:
+    """Break the clean-up after the resume window."""
+
+    class Haunted(base):  # type: ignore[valid-type,misc]
+        __slots__ = ()
+
+        def expire(self, member: Member) -> None:
+            """Do nothing."""
+
+    return Haunted
