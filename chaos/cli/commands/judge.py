@@ -28,10 +28,11 @@ def command(ctx: click.Context, /, run: str, runs_dir: Path, as_json: bool) -> N
 
     Reads the record and writes nothing, so it says the same on every machine.
     """
+    directory = find_run(run, runs_dir)
     from chaos.verdict.judge import judge
     from chaos.verdict.run import load_run
 
-    record = load_run(find_run(run, runs_dir))
+    record = load_run(directory)
     verdict = judge(record.history, record.checks)
     if as_json:
         show.as_json(verdict.model_dump(mode="json"))

@@ -22,11 +22,11 @@ EXAMPLE = "chaos report\nchaos report runs/20260314T090000Z-network-congestion-1
 @runs_option
 def command(run: str, runs_dir: Path) -> None:
     """Judge RUN (latest, a name under runs/ or a directory) again and write its reports into its directory."""
+    directory = find_run(run, runs_dir)
     from chaos.report import publish
     from chaos.verdict.judge import judge
     from chaos.verdict.run import load_run
 
-    directory = find_run(run, runs_dir)
     record = load_run(directory)
     verdict = judge(record.history, record.checks)
     publish(record, verdict, directory)

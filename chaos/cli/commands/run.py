@@ -21,7 +21,7 @@ EXIT_CODES: dict[ExitCode, str] = {
     ExitCode.FAIL: "a weakness was found",
     ExitCode.USAGE: "bad arguments, invalid experiment or unsafe target; nothing was touched",
     ExitCode.INCONCLUSIVE: "no verdict: the fault did not bite, no baseline, too few samples",
-    ExitCode.DIRTY: "something could not be healed: it is named, with the command that heals it",
+    ExitCode.DIRTY: "something could not be healed: it is named, with what heals it",
     ExitCode.INTERNAL: "a bug of this tool; the crash file is named",
     ExitCode.HANGUP: "ended by SIGHUP, and healed",
     ExitCode.INTERRUPTED: "ended by Ctrl-C (SIGINT), and healed",
