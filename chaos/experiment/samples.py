@@ -17,6 +17,8 @@ Z = 1.6448536269514722
 """The standard normal's 95th percentile."""
 MEASURED = 30
 """Fewer instances give no verdict on a threshold."""
+CHURN_STAY_S, CHURN_REJOIN = 5.0, 0.9
+"""What the load makes of the profile `churn` at least; a test holds these to the load's own."""
 
 
 def lower_bound(good: int, of: int) -> float:
@@ -46,14 +48,17 @@ def proving(share: float, failures: int = 0) -> int:
 def rates(load: LoadSpec) -> dict[str, float]:
     """Instances per second of each flow whose number the load decides.
 
-    A twin's join comes with every rejoin. Resumes happen only when something cuts connections.
+    The population stays level: as many go as come, and a share r of those who go come back, each with a fresh twin who
+    does not. So of all who come 1/(1+r) are new and r/(1+r) return. Resumes happen only when something cuts connections.
     """
-    arrivals = load.participants / load.stay_s
-    rejoins = arrivals * load.rejoin
+    churn = load.profile == "churn"
+    stay_s = min(load.stay_s, CHURN_STAY_S) if churn else load.stay_s
+    back = max(load.rejoin, CHURN_REJOIN) if churn else load.rejoin
+    turnover = load.participants / stay_s
     return {
-        "join": arrivals + rejoins,
-        "rejoin": rejoins,
-        "leave": arrivals * (1 - load.vanish),
+        "join": turnover / (1 + back),
+        "rejoin": turnover * back / (1 + back),
+        "leave": turnover * (1 - load.vanish),
         "say": load.participants / load.say_every_s,
         "edit_ack": load.editors / load.edit_every_s,
     }
