@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ VERSION = 1
 
 def render(story: Story, verdict: Verdict) -> str:
     """The document as indented JSON with a last newline."""
-    return json.dumps(document(story, verdict), indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+    plain = _finite(document(story, verdict))
+    return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"
 
 
 def document(story: Story, verdict: Verdict) -> dict[str, Any]:
@@ -54,6 +56,15 @@ def document(story: Story, verdict: Verdict) -> dict[str, Any]:
 
 def _check(check: CheckResult) -> dict[str, Any]:
     return check.model_dump(mode="json")
+
+
+def _finite(value: Any) -> Any:
+    """The value with null where JSON has no number: NaN and the infinities."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _round(value: float | None) -> float | None:

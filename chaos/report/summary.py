@@ -82,7 +82,9 @@ def _row(check: CheckResult) -> str:
     figures = "; ".join([words.measured(check), *check.reasons])
     rule = escape(words.rule(check))
     bold = rule if check.outcome is Outcome.PASS else f"**{rule}**"
-    return f"| {MARKS[check.outcome]} | {bold} | {escape(figures)} | {_code(str(check.place)) if check.place else ''} |"
+    # A table's cells end at a bar, even inside code.
+    place = _code(str(check.place)).replace("|", "\\|") if check.place else ""
+    return f"| {MARKS[check.outcome]} | {bold} | {escape(figures)} | {place} |"
 
 
 def _witnesses(verdict: Verdict) -> list[str]:

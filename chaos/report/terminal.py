@@ -41,6 +41,11 @@ def render(verdict: Verdict, story: Story, *, failures_last: bool | None = None)
     return _Block(verdict, story, failures_last)
 
 
+def print_verdict(verdict: Verdict, story: Story, console: Console | None = None) -> None:
+    """The verdict block on stdout."""
+    (console or make_console()).print(render(verdict, story))
+
+
 def print_error(error: ChaosError, console: Console) -> None:
     """What happened, its evidence, and what to do next; no traceback."""
     signs = glyphs_for(console)
