@@ -86,7 +86,7 @@ class Child:
         self.stopped = False
 
     def _spawn(self, log: IO[Any]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603 - starting what the stack file says is the purpose
+        return subprocess.Popen(
             self.program.argv,
             stdin=subprocess.PIPE if self._pipe else subprocess.DEVNULL,
             stdout=log,

@@ -34,11 +34,11 @@ class AgentSilent(StackFailed):
     """The supervisor or proxy is there, but did not answer in time."""
 
 
-class BadRequest(Exception):  # noqa: N818 - it never leaves the server side
+class BadRequest(Exception):
     """What a handler raises for a request that it cannot serve; its text goes back to the client."""
 
 
-def call(path: str, do: str, *, timeout_s: float = 5.0, **arguments: Any) -> Any:  # noqa: ANN401 - JSON comes back
+def call(path: str, do: str, *, timeout_s: float = 5.0, **arguments: Any) -> Any:
     """Ask the agent at `path` to `do` something; return its value.
 
     Raises `AgentGone`, `AgentSilent` or `AgentRefused`, all of them `StackFailed`.

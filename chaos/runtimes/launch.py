@@ -165,7 +165,7 @@ def _log(site: Site, name: str) -> str:
 
 def _spawn(orders: Path, folder: state.StackFolder, claim: ports.Claim) -> subprocess.Popen[bytes]:
     with _storage(folder.path), (folder.path / "logs" / "supervisor.log").open("ab") as log:
-        return subprocess.Popen(  # noqa: S603 - ourselves
+        return subprocess.Popen(
             [sys.executable, "-m", "chaos.runtimes.supervisor", str(orders)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

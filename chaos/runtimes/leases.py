@@ -69,7 +69,7 @@ class Leases:
         """Whether a duty cycle runs on the node now."""
         return node in self._cycles
 
-    def take(  # noqa: PLR0913 - the words of a request
+    def take(
         self, fault: str, kind: str, nodes: Iterable[str], lease_s: float, *, share: float = 1.0,
         restart_after_s: float | None = None,
     ) -> None:

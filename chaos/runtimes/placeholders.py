@@ -18,7 +18,7 @@ def names(text: str) -> list[str]:
     return PLACEHOLDER.findall(text)
 
 
-def substitute(value: Any, known: Callable[[str], str | None]) -> Any:  # noqa: ANN401 - any plain data
+def substitute(value: Any, known: Callable[[str], str | None]) -> Any:
     """Fill the placeholders of every text in plain data that `known` has a word for; others stay as they are."""
     if isinstance(value, str):
         return PLACEHOLDER.sub(lambda match: word if (word := known(match[1])) is not None else match[0], value)
@@ -39,7 +39,7 @@ def early(name: str, settings: Mapping[str, str], env: Mapping[str, str]) -> str
     return env.get(name) if ENVIRONMENT.match(name) else None
 
 
-def complaint(  # noqa: PLR0913 - one per family of placeholders
+def complaint(
     name: str, *, in_node: bool, settings: Mapping[str, str], env: Mapping[str, str], nodes: Iterable[str],
     links: Iterable[str],
 ) -> tuple[str, str] | None:

@@ -99,12 +99,12 @@ class ProcessRuntime:
     def _agents(self) -> tuple[str, ...]:
         return tuple(path for path in (self.site.proxy, self.site.supervisor) if path)
 
-    def _ask(self, do: str, *, timeout_s: float = 10.0, **arguments: Any) -> Any:  # noqa: ANN401 - JSON
+    def _ask(self, do: str, *, timeout_s: float = 10.0, **arguments: Any) -> Any:
         if not self.site.supervisor:
             raise StackFailed(f"`{do}`: the stack `{self.site.spec.stack}` is attached, its processes are not ours")
         return control.call(self.site.supervisor, do, timeout_s=timeout_s, **arguments)
 
-    def _ask_proxy(self, do: str, **arguments: Any) -> Any:  # noqa: ANN401 - JSON
+    def _ask_proxy(self, do: str, **arguments: Any) -> Any:
         if not self.site.proxy:
             raise StackFailed(f"`{do}`: the stack `{self.site.spec.stack}` has no links")
         return control.call(self.site.proxy, do, **arguments)

@@ -38,7 +38,7 @@ class Proxy:
         self.links = {link.name: link for link in links}
         self._faults: dict[str, Fault] = {}
 
-    async def handle(self, request: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    async def handle(self, request: dict[str, Any]) -> Any:
         """Answer one request of the control socket."""
         do: Callable[..., Any] | None = getattr(self, f"_do_{request.pop('do', '')}", None)
         if do is None:
@@ -126,7 +126,7 @@ def main(argv: list[str]) -> int:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """uvloop where it is installed: about half the cost of a byte's way."""
+    """Uvloop where it is installed: about half the cost of a byte's way."""
     try:
         import uvloop  # noqa: PLC0415 - optional
     except ImportError:

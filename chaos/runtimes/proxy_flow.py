@@ -79,7 +79,7 @@ class Flow:
 
     __slots__ = (
         "_dead", "_held", "_holds", "_ingress", "_last_due", "_loop", "_on_end", "_queue", "_timer", "_waiting",
-        "direct", "ended", "lane", "sink", "source",
+        "direct", "ended", "lane", "sink", "source", "write",
     )
 
     def __init__(self, lane: Lane, loop: asyncio.AbstractEventLoop, on_end: Callable[[Flow, End], None]) -> None:
@@ -87,7 +87,8 @@ class Flow:
         self.source: asyncio.Transport | None = None
         self.sink: asyncio.Transport | None = None
         self.direct = False
-        """Nothing impairs it and nothing waits: the reader may write straight to `sink`."""
+        """Nothing impairs it and nothing waits: the reader may call `write` itself."""
+        self.write: Callable[[bytes], None] = self.push
         self.ended = False
         """The end of the stream has arrived (it may still wait here)."""
         self._loop = loop
@@ -104,6 +105,7 @@ class Flow:
     def connect(self, source: asyncio.Transport, sink: asyncio.Transport) -> None:
         """Both ends are there: let bytes flow."""
         self.source, self.sink = source, sink
+        self.write = sink.write
         self.changed()
 
     def hold(self, why: str) -> None:
@@ -262,10 +264,9 @@ def _size(what: bytes | End) -> int:
     return len(what) if isinstance(what, bytes) else 0
 
 
-def reset(transport: asyncio.BaseTransport) -> None:
+def reset(transport: asyncio.Transport) -> None:
     """Close with a reset instead of a FIN: linger 0."""
     sock: socket.socket | None = transport.get_extra_info("socket")
     if sock is not None and not transport.is_closing():
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    if isinstance(transport, asyncio.WriteTransport) or hasattr(transport, "abort"):
-        transport.abort()
+    transport.abort()

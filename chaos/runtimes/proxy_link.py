@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any
+from typing import Any, cast
 
 from chaos.runtimes.proxy_flow import End, Flow, Lane, reset
 from chaos.runtimes.shaping import Effect, Impairment
@@ -24,7 +24,7 @@ class Side(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say it to the connection, which decides when bytes are read."""
-        self.transport = transport  # type: ignore[assignment] - of a TCP socket
+        self.transport = cast("asyncio.Transport", transport)
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connection.made(self)
@@ -34,7 +34,7 @@ class Side(asyncio.Protocol):
         flow = self._reads
         flow.lane.bytes += len(data)
         if flow.direct:
-            flow.sink.write(data)  # type: ignore[union-attr] - direct says that it is there
+            flow.write(data)
         else:
             flow.push(data)
 

@@ -127,7 +127,7 @@ def lost_segments(rng: random.Random, loss: float, size: int) -> list[int]:
     segments = math.ceil(size / SEGMENT)
     if loss >= 1:
         return [index * SEGMENT for index in range(segments)]
-    found = []
+    found: list[int] = []
     index = -1
     while True:
         index += 1 + int(math.log(1 - rng.random()) / math.log1p(-loss))

@@ -62,7 +62,7 @@ class Document:
         return found[0] + 1, found[1] + 1
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - YAML
+def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -70,7 +70,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - YAML
     return str(value) if isinstance(value, str) else value
 
 
-def _text(value: Any) -> Any:  # noqa: ANN401 - YAML
+def _text(value: Any) -> Any:
     """A scalar as the text that a command line would carry; anything else is left for the model to refuse."""
     if value is None:
         return ""
@@ -118,7 +118,7 @@ def _in_node(where: Where) -> bool:
     return "nodes" in where and ("command" in where or "env" in where)
 
 
-def _texts(value: Any, where: Where) -> Iterator[tuple[Where, str]]:  # noqa: ANN401 - YAML
+def _texts(value: Any, where: Where) -> Iterator[tuple[Where, str]]:
     if isinstance(value, str):
         yield where, value
     elif isinstance(value, dict):
@@ -129,16 +129,14 @@ def _texts(value: Any, where: Where) -> Iterator[tuple[Where, str]]:  # noqa: AN
             yield from _texts(item, (*where, index))
 
 
-MODELS: dict[int, dict[str, type[Frozen]]] = {1: {"bounds": Bounds, "links": LinkSpec}, 3: {"nodes": NodeSpec}}
-
-
 def _model_at(where: Where) -> type[Frozen]:
     """The model whose keys are allowed at a place: for suggestions."""
     if not where:
         return StackSpec
     if where[0] == "services":
         return NodeSpec if "nodes" in where else ServiceSpec
-    return {"bounds": Bounds, "links": LinkSpec}.get(str(where[0]), StackSpec)
+    other: dict[str, type[Frozen]] = {"bounds": Bounds, "links": LinkSpec}
+    return other.get(str(where[0]), StackSpec)
 
 
 def from_pydantic(document: Document, error: dict[str, Any]) -> Problem:

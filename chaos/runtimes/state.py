@@ -127,7 +127,7 @@ def _sockets(path: Path) -> Path:
     """The folder itself, or where its path is too long for a socket, a short one that the folder links to."""
     if len(os.fsencode(path / "supervisor.sock")) < SOCKET_PATH_LIMIT:
         return path
-    short = Path(tempfile.mkdtemp(prefix="cc-", dir="/tmp"))  # noqa: S108 - mkdtemp is private, $TMPDIR may be long
+    short = Path(tempfile.mkdtemp(prefix="cc-", dir="/tmp"))
     (path / "sockets").symlink_to(short)
     return short
 

@@ -149,7 +149,7 @@ class Supervisor:
 
     # What a control socket may ask.
 
-    async def handle(self, request: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    async def handle(self, request: dict[str, Any]) -> Any:
         """Answer one request of the control socket."""
         do: Callable[..., Any] | None = getattr(self, f"_do_{request.pop('do', '')}", None)
         if do is None:
