@@ -7,11 +7,12 @@ import sys
 
 import click
 import pytest
+from click.testing import CliRunner, Result
+
 from chaos.cli.commands.run import EXIT_CODES
 from chaos.cli.main import main
 from chaos.cli.table import COMMANDS
 from chaos.errors import ExitCode
-from click.testing import CliRunner, Result
 
 HEAVY = ("chaoslib", "chaostoolkit", "docker", "jinja2", "pydantic", "requests", "rich", "ruamel", "websockets", "yaml")
 

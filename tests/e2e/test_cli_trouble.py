@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner, Result
+
 from chaos.cli import looks
 from chaos.cli.base import Command
 from chaos.cli.main import main
 from chaos.errors import ChaosError, ExitCode, InvalidInput, Problem, StillDirty
-from click.testing import CliRunner, Result
 
 
 def call(*words: str) -> Result:
