@@ -17,10 +17,9 @@ from chaos.errors import ExitCode
 from chaos.experiment.document import load
 from chaos.experiment.overrides import parse_sets
 from chaos.experiment.plan import make_plan
-from chaos.report import publish
+from chaos.report import publish, tell
 from chaos.report.live import view_for
-from chaos.report.story import story_of
-from chaos.report.terminal import print_verdict
+from chaos.report.terminal import make_console, print_verdict
 from chaos.runtimes.process import list_stacks
 from chaos.runtimes.stackfile import load_stack
 from chaos.verdict.judge import judge
@@ -72,7 +71,7 @@ def prepare(options: Options) -> Ready:
 def survey(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, str]:
     """The stack that the experiment means, and its id if it runs already."""
     for site in list_stacks():
-        if Path(site.directory).name == experiment.stack:
+        if site.id == experiment.stack:
             return site.spec, experiment.stack
     base = Path(experiment.file).parent
     beside = base / experiment.stack
@@ -85,7 +84,7 @@ def execute(options: Options) -> ExitCode:
     """Run an experiment of ours whole; returns the exit code, raises what kept it from a verdict."""
     ready = prepare(options)
     directory = open_directory(options.runs_dir, ready.plan)
-    view = view_for(json=options.json)
+    view = view_for(make_console(), json=options.json, env=os.environ)
     session = Session(ready.plan, directory, view, attach=ready.attach)
     expect(session)
     try:
@@ -126,7 +125,7 @@ def report(verdict: Verdict, directory: Path, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write((directory / "verdict.json").read_text(encoding="utf-8"))
         return
-    print_verdict(verdict, story_of(load_run(directory)))
+    print_verdict(verdict, tell(load_run(directory)))
 
 
 def session_for_document(document: dict[str, Any]) -> Session:
@@ -136,7 +135,7 @@ def session_for_document(document: dict[str, Any]) -> Session:
     file = directory.write_json("experiment.json", document)
     ready = prepare(Options(str(file)))
     directory.write_json("plan.json", ready.plan.model_dump(mode="json"))
-    return Session(ready.plan, directory, view_for(json=False), attach=ready.attach)
+    return Session(ready.plan, directory, view_for(make_console(), json=False, env=os.environ), attach=ready.attach)
 
 
 def conclude_stock(session: Session, journal: dict[str, Any]) -> None:
