@@ -16,22 +16,23 @@ class LoadSpec(Frozen):
     """Who comes, how often, and how they behave. Counts are concurrent users."""
 
     profile: Literal["steady", "churn"] = "steady"
-    """steady: sessions of `stay_s`, few come back; churn: short stays, most come back, each with a twin."""
+    """steady: sessions of `stay_s`, few come back; churn: stays of at most 5 s, at least nine in ten come back.
+    Whoever comes back has a twin: a fresh user who joins the same room at the same moment."""
     participants: int = Field(120, ge=0, le=5000)
     rooms: int = Field(8, ge=1, le=1000)
     editors: int = Field(24, ge=0, le=2000)
     documents: int = Field(6, ge=1, le=1000)
-    stay_s: Seconds = Field(20.0, gt=0)
+    stay_s: Seconds = Field(10.0, gt=0)
     """Mean stay of a participant (exponential, at least 2 s); arrivals per second = participants / stay_s."""
-    rejoin: float = Field(0.3, ge=0, le=1)
+    rejoin: float = Field(0.5, ge=0, le=1)
     """Share of leavers who come back after `away_s`, each paired with a fresh user's join to the same room."""
     away_s: Seconds = Field(1.5, gt=0)
     vanish: float = Field(0.1, ge=0, le=1)
     """Share of participants who go without a word (socket cut, no leave)."""
     say_every_s: Seconds = Field(10.0, gt=0)
     edit_every_s: Seconds = Field(1.0, gt=0)
-    refresh: float = Field(0.5, ge=0, le=1)
-    """Share of editors who reload the page when they are cut: they come back with an empty copy."""
+    refresh: float = Field(0.67, ge=0, le=1)
+    """Share of documents whose editors reload the page when they are cut: they come back with an empty copy."""
     offline: float = Field(0.25, ge=0, le=1)
     """Share of editors who now and then go offline for `offline_s`, edit on, come back and then stay idle a while."""
     offline_s: Seconds = Field(2.0, gt=0)

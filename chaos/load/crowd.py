@@ -1,0 +1,81 @@
+"""The crowd: starts everybody of a plan at their time, and ends the load."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from chaos.load.editor import Editor
+from chaos.load.ending import DocumentEnd, end_rooms
+from chaos.load.observer import DocumentWatcher, RoomWatcher
+from chaos.load.participant import Rooms
+
+if TYPE_CHECKING:
+    from chaos.load.plan import Plan
+    from chaos.load.world import World
+
+
+class Crowd:
+    """Everybody of one load."""
+
+    def __init__(self, world: World, plan: Plan) -> None:
+        self.world = world
+        self.plan = plan
+        meetings, documents = world.meetings, world.documents
+        self.rooms = Rooms(world, meetings) if meetings else None
+        self.people = plan.people if meetings else ()
+        self.editors = [Editor(world, documents, editor) for editor in plan.editors] if documents else []
+        self.room_watchers: list[RoomWatcher] = []
+        self.document_watchers: list[DocumentWatcher] = []
+        for watcher in plan.watchers:
+            if watcher.kind == "room" and meetings:
+                self.room_watchers.append(RoomWatcher(world, meetings, watcher))
+            elif watcher.kind == "document" and documents:
+                self.document_watchers.append(DocumentWatcher(world, documents, watcher))
+
+    def begin(self) -> None:
+        """Start the plan's clock and let them come."""
+        world = self.world
+        world.begin()
+        self._arrivals(self.plan.horizon_s)
+        for one in (*self.room_watchers, *self.document_watchers, *self.editors):
+            world.spawn(one.run())
+        if self.rooms is not None:
+            world.spawn(self._arrive())
+
+    def _arrivals(self, until_s: float) -> None:
+        planned = sum(person.visits[0].at_s < until_s for person in self.people)
+        planned += sum(editor.plan.at_s < until_s for editor in self.editors)
+        value = {"planned": planned, "start_ns": self.world.start_ns, "until_ns": self.world.ns(until_s)}
+        self.world.scribe.fact("arrivals", t_ns=max(self.world.start_ns, time.monotonic_ns()), value=value)
+
+    async def _arrive(self) -> None:
+        if self.rooms is None:
+            return
+        for person in self.people:
+            if not await self.world.until(person.visits[0].at_s):
+                return
+            self.rooms.start(person)
+
+    async def finish(self) -> None:
+        """End the load in order; bounded by the stack's bounds."""
+        world = self.world
+        world.stop()
+        # What was planned beyond this moment was never due.
+        self._arrivals(min(self.plan.horizon_s, world.stopped_s or 0.0))
+        ends = []
+        if self.rooms is not None:
+            ends.append(end_rooms(world, self.rooms, self.room_watchers))
+        if world.documents is not None:
+            for document in sorted({editor.document for editor in self.editors}):
+                editors = [editor for editor in self.editors if editor.document == document]
+                watchers = [watcher for watcher in self.document_watchers if watcher.document == document]
+                ends.append(DocumentEnd(world, world.documents, document, editors, watchers).run())
+        await asyncio.gather(*ends)
+
+    def live(self) -> dict[str, int]:
+        """How many are there now."""
+        inside = sum(person.inside for person in self.rooms.live) if self.rooms else 0
+        editing = sum(editor.up.is_set() for editor in self.editors)
+        return {"participants": inside, "editors": editing, "offline": sum(editor.away for editor in self.editors)}

@@ -1,0 +1,199 @@
+"""Observers: sessions of their own that only look, at rosters and at documents; every planned look is recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from typing import TYPE_CHECKING, Any
+
+from chaos.backends.base import BackendError, MeetingSession
+from chaos.load.editor import Client
+from chaos.load.retry import CAP_S, delay_s
+from chaos.model.event import Type
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chaos.load.plan import Watcher
+    from chaos.load.scribe import Op
+    from chaos.load.world import Ways, World
+
+LOOK_TIMEOUT_S = 2.5
+"""A look that has no answer within this is a gap."""
+
+
+def digest(tokens: Sequence[str]) -> str:
+    """The first 16 hex digits of the SHA-256 of the tokens, one a line."""
+    return hashlib.sha256("\n".join(tokens).encode()).hexdigest()[:16]
+
+
+def splice(before: Sequence[str], after: Sequence[str]) -> tuple[int, int, list[str]]:
+    """The one replacement that makes `after` of `before`: where, how many go, and what comes."""
+    shorter = min(len(before), len(after))
+    start = 0
+    while start < shorter and before[start] == after[start]:
+        start += 1
+    tail = 0
+    while tail < shorter - start and before[-1 - tail] == after[-1 - tail]:
+        tail += 1
+    return start, len(before) - start - tail, list(after[start : len(after) - tail])
+
+
+class Looking:
+    """Looks on the plan's schedule, each in a task of its own, so that a slow answer delays no other look."""
+
+    world: World
+    plan: Watcher
+    done = False
+
+    async def look(self, at_ns: int) -> None:
+        """Record one look: invoke, then obs or gap."""
+        raise NotImplementedError
+
+    async def looks(self) -> None:
+        """Look until `done`."""
+        at_s = self.plan.at_s
+        while not self.done:
+            left = at_s - self.world.now_s()
+            if left > 0:
+                await asyncio.sleep(left)
+            if not self.done:
+                self.world.spawn(self.look(self.world.ns(at_s)))
+            at_s += self.plan.every_s
+
+
+class RoomWatcher(Looking):
+    """A silent participant that asks for the roster and notes what is said."""
+
+    def __init__(self, world: World, ways: Ways, plan: Watcher) -> None:
+        self.world = world
+        self.ways = ways
+        self.plan = plan
+        self._rng = random.Random(f"{world.seed}:{plan.user}")
+        self._number = 0
+        self._up = False
+        self._joining: asyncio.Task[None] | None = None
+        self.link = self._new_link()
+
+    def _new_link(self) -> MeetingSession:
+        self._number += 1
+        plan = self.plan
+        session = plan.user if self._number == 1 else f"{plan.user}.{self._number}"
+        link: MeetingSession = self.ways.session(plan.key, plan.user, session, plan.region)
+        link.on_gone = self._gone
+        link.on_heard = self._heard
+        return link
+
+    async def run(self) -> None:
+        self._joining = self.world.spawn(self._join())
+        await self.looks()
+
+    async def stop(self) -> None:
+        self.done = True
+        if self._joining is not None:
+            self._joining.cancel()
+        try:
+            async with asyncio.timeout(1.0):
+                await self.link.leave()
+        except (BackendError, TimeoutError):
+            await self.link.cut()
+
+    async def _join(self) -> None:
+        count = 0
+        while not self.done:
+            count += 1
+            retry_after_s = None
+            try:
+                async with asyncio.timeout(self.world.attempt_s):
+                    await self.link.join()
+            except BackendError as error:
+                retry_after_s = error.retry_after_s
+            except TimeoutError:
+                pass
+            else:
+                self._up = True
+                return
+            pause = delay_s(self.world.load.retry, count, self._rng, retry_after_s)
+            await asyncio.sleep(CAP_S if pause is None else pause)
+
+    def _gone(self, _reason: str) -> None:
+        self._up = False
+        self.link = self._new_link()
+        if not self.done:
+            self._joining = self.world.spawn(self._join())
+
+    def _heard(self, sender: str, text: str) -> None:
+        self.world.scribe.fact(
+            "heard",
+            kind=Type.OBS,
+            user=self.plan.user,
+            session=self.link.session,
+            key=self.plan.key,
+            region=self.plan.region,
+            value={"from": sender, "text": text},
+        )
+
+    async def look(self, at_ns: int) -> None:
+        link, plan = self.link, self.plan
+        op = self.world.scribe.invoke(
+            "roster", plan.user, link.session, plan.key, plan.region, intended_ns=at_ns
+        )
+        if not self._up:
+            op.gap("not connected")
+            return
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT_S):
+                sessions = await link.roster()
+        except BackendError as error:
+            op.gap(error.reason)
+        except TimeoutError:
+            op.gap("timeout")
+        else:
+            op.obs(list(sessions), link.node)
+
+
+class DocumentWatcher(Client, Looking):
+    """A reader that never writes; after a drop it comes back with an empty copy, so that it uploads nothing."""
+
+    def __init__(self, world: World, ways: Ways, plan: Watcher) -> None:
+        super().__init__(world, ways, plan.user, plan.key, plan.region, fresh=True)
+        self.plan = plan
+        self._before: tuple[str, ...] = ()
+
+    async def run(self) -> None:
+        self.connect()
+        await self.looks()
+
+    def refreshed(self) -> None:
+        self._before = ()
+
+    async def look(self, at_ns: int) -> None:
+        link = self.link
+        op = self.invoke("tokens", at_ns=at_ns)
+        if not self.up.is_set():
+            op.gap("not connected")
+            return
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT_S):
+                # Without this the copy of a cut-off reader would pass for what the server holds.
+                await link.pulse()
+        except BackendError as error:
+            op.gap(error.reason)
+        except TimeoutError:
+            op.gap("timeout")
+        else:
+            if link is not self.link:
+                op.gap("the copy was thrown away")
+                return
+            tokens = link.tokens()
+            change = splice(self._before, tokens)
+            self._before = tokens
+            op.obs({"splice": list(change), "n": len(tokens), "sha": digest(tokens)}, link.node)
+
+
+def view(op: Op, kind: str, tokens: Sequence[str], node: str) -> dict[str, Any]:
+    """Record what one copy holds; returns what was recorded."""
+    value = {"kind": kind, "n": len(tokens), "sha": digest(tokens)}
+    op.obs(value, node)
+    return value
