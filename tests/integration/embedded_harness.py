@@ -1,4 +1,4 @@
-"""Starts the embedded stack's processes with direct ports in place of link proxies, and speaks its two protocols."""
+"""Runs the embedded stack, and speaks its two protocols with clients that share no code with the tool's own."""
 
 from __future__ import annotations
 
@@ -6,148 +6,125 @@ import asyncio
 import contextlib
 import itertools
 import json
-import os
-import re
-import signal
-import socket
-import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pycrdt import Array, Doc
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from chaos.model.stack import NodeSpec, StackSpec
+from chaos.model.link import LinkEffect
+from chaos.runtimes.process import RunningStack, start_stack
+from chaos.runtimes.stackfile import load_stack
 from chaos.stacks.embedded import hocuspocus as wire
 from chaos.stacks.embedded.hocuspocus import Kind, Reader, Sync
 from chaos.stacks.embedded.room import sign
 
-ROOT = Path(__file__).parents[2]
-STACK = ROOT / "chaos" / "stacks" / "embedded" / "stack.yaml"
-SECRET = "staging-only"  # noqa: S105 - the stack's published default
+LEASE_S = 60.0
+SECRET = "staging-only"
+"""The stack file's own."""
 
 
-async def until(check: Callable[[], Awaitable[Any]], within_s: float = 10.0) -> Any:
+async def until(check: Callable[[], Awaitable[Any]], within_s: float = 10.0, every_s: float = 0.05) -> Any:
     """The first true answer of `check`, asked again and again; AssertionError after `within_s`."""
     deadline = time.monotonic() + within_s
     while True:
         if answer := await check():
             return answer
         assert time.monotonic() < deadline, f"not within {within_s} s"
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(every_s)
 
 
 class Stack:
-    """A running embedded stack; every link's port is its target's own."""
+    """A running embedded stack behind its link proxy; nodes are hurt through the runtime, off the event loop."""
 
-    def __init__(self, directory: Path, settings: dict[str, str] | None = None) -> None:
-        raw = yaml.safe_load(STACK.read_text())
-        raw["settings"].update(settings or {})
-        self.spec = StackSpec.model_validate(raw)
-        self.directory = directory
-        self.ports = {name: _free_port() for name in self.spec.nodes()}
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
-
-    def _fill(self, text: str, node: NodeSpec) -> str:
-        targets = {link.name: link.target for link in self.spec.links}
-        plain = {
-            "python": sys.executable, "port": str(self.ports[node.name]), "name": node.name,
-            "region": node.region or "", "data": str(self.directory / "data" / node.name),
-        }
-
-        def value(match: re.Match[str]) -> str:
-            word = match[1]
-            kind, _, rest = word.partition(".")
-            if kind == "links":
-                return str(self.ports[targets[rest.removesuffix(".port")]])
-            return self.spec.settings[rest] if kind == "settings" else plain[word]
-
-        return re.sub(r"\$\{([^}]+)\}", value, text)
-
-    def start(self, name: str) -> None:
-        """Start a node; its output goes to a file."""
-        _, node = self.spec.nodes()[name]
-        command = [self._fill(word, node) for word in node.command]
-        with (self.directory / f"{name}.log").open("ab") as output:
-            self.processes[name] = subprocess.Popen(
-                command, cwd=ROOT, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
-            )
+    def __init__(self, running: RunningStack) -> None:
+        self.site = running.site
+        self.runtime = running.runtime
 
     def log(self, name: str) -> str:
-        return (self.directory / f"{name}.log").read_text()
+        return (Path(self.site.directory) / "logs" / f"{name}.log").read_text()
 
-    def signal(self, name: str, number: int) -> None:
-        self.processes[name].send_signal(number)
+    async def kill(self, name: str) -> None:
+        """SIGKILL; the node stays dead until `release`."""
+        await asyncio.to_thread(self.runtime.kill, f"kill-{name}", (name,), LEASE_S, None)
 
-    def kill(self, name: str) -> None:
-        """SIGKILL, and wait for the end."""
-        self.processes[name].kill()
-        self.processes[name].wait(5)
+    async def pause(self, name: str) -> None:
+        await asyncio.to_thread(self.runtime.pause, f"pause-{name}", (name,), LEASE_S)
 
-    def get(self, name: str, path: str) -> Any:
+    async def release(self, name: str) -> None:
+        """Start what was killed, wake what was paused."""
+        for fault in (f"kill-{name}", f"pause-{name}"):
+            await asyncio.to_thread(self.runtime.release, fault)
+
+    async def block(self, link: str) -> None:
+        """Bytes of a link stop, silently."""
+        effect = LinkEffect(block="silent")
+        await asyncio.to_thread(self.runtime.shape, f"block-{link}", (link,), effect, LEASE_S, 1)
+
+    async def unblock(self, link: str) -> None:
+        await asyncio.to_thread(self.runtime.release, f"block-{link}")
+
+    async def get(self, name: str, path: str) -> Any:
         """GET from a node's admin endpoint: parsed JSON, else text; None if it does not answer with 200."""
+        return await asyncio.to_thread(self._get, f"http://127.0.0.1:{self.site.node_ports[name]}{path}")
+
+    @staticmethod
+    def _get(url: str) -> Any:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[name]}{path}", timeout=2) as answer:
+            with urllib.request.urlopen(url, timeout=2) as answer:
                 text = answer.read().decode()
         except OSError:
             return None
         return json.loads(text) if "json" in answer.headers["Content-Type"] else text
 
-    async def healthy(self, name: str) -> bool:
-        return await asyncio.to_thread(self.get, name, "/healthz") == "ok\n"
-
     async def owner(self, key: str) -> str:
         """The node that the store says owns a key, or nothing."""
-        answer = await asyncio.to_thread(self.get, "store", "/owned")
+        answer = await self.get("store", "/owned")
         return str((answer or {"owners": {}})["owners"].get(key, ""))
 
-    async def up(self) -> float:
-        """Start everything; return the seconds until every node is healthy."""
-        began = time.monotonic()
-        for name in self.ports:
-            self.start(name)
-        for name in self.ports:
-            await until(lambda name=name: self.healthy(name), 20)  # type: ignore[misc]
-        return time.monotonic() - began
+    async def moved(self, key: str, away_from: str) -> str:
+        """Wait until another node owns the key; its name."""
 
-    def down(self) -> None:
-        for process in self.processes.values():
-            if process.poll() is None:
-                process.kill()
-        for process in self.processes.values():
-            process.wait(5)
+        async def other() -> str:
+            owner = await self.owner(key)
+            return "" if owner == away_from else owner
 
-    def url(self, gateway: str, path: str) -> str:
-        return f"ws://127.0.0.1:{self.ports[gateway]}{path}"
+        return str(await until(other))
+
+    def url(self, region: str, path: str) -> str:
+        gateway = {"cn-east": "gw-east", "cn-north": "gw-north"}[region]
+        return f"ws://127.0.0.1:{self.site.link_ports[f'users--{gateway}']}{path}"
 
 
-_ports = itertools.count(20_000 + os.getpid() * 37 % 11_000)
-
-
-def _free_port() -> int:
-    while True:
-        port = next(_ports)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return port
-
-
-@contextlib.asynccontextmanager
-async def running(directory: Path, **settings: str) -> AsyncIterator[Stack]:
+@contextlib.contextmanager
+def running(**settings: str) -> Iterator[Stack]:
     """A stack that is up, and is taken down at the end."""
-    stack = Stack(directory, settings)
-    try:
-        await stack.up()
-        yield stack
-    finally:
-        stack.down()
+    with start_stack(load_stack("embedded", settings)) as stack:
+        yield Stack(stack)
+
+
+_dialled: list[ClientConnection] = []
+
+
+def play(scene: Coroutine[Any, Any, None]) -> None:
+    """Run a scene, and end every connection that it left open."""
+
+    async def act() -> None:
+        try:
+            await asyncio.wait_for(scene, 45)
+        finally:
+            while _dialled:
+                connection = _dialled.pop()
+                connection.transport.abort()
+                await connection.wait_closed()
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+
+    asyncio.run(act())
 
 
 async def dial(url: str) -> ClientConnection:
@@ -155,12 +132,14 @@ async def dial(url: str) -> ClientConnection:
     deadline = time.monotonic() + 8
     while True:
         try:
-            return await connect(url, compression=None, proxy=None, ping_interval=None, close_timeout=1)
+            connection = await connect(url, compression=None, proxy=None, ping_interval=None, close_timeout=1)
         except InvalidStatus as refusal:
-            assert refusal.response.status_code == 503
-            assert float(refusal.response.headers["Retry-After"]) > 0
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.1)
+            if refusal.response.status_code != 503 or time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(float(refusal.response.headers["Retry-After"]) / 4)
+        else:
+            _dialled.append(connection)
+            return connection
 
 
 class Person:
@@ -240,7 +219,8 @@ class Editor:
         self.socket: ClientConnection | None = None
         self.acknowledged = 0
         self.awareness: list[bytes] = []
-        self.frames: list[tuple[int, bytes]] = []
+        self.also: dict[str, Editor] = {}
+        """Editors of other documents on the same socket."""
         self.close_code: int | None = None
         self.synced = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -265,7 +245,7 @@ class Editor:
         assert self.socket is not None
         wanted = self.acknowledged + 1
         await self.socket.send(wire.sync(self.name, Sync.UPDATE, self.write(token)))
-        await until(lambda: _true(self.acknowledged >= wanted), within_s)
+        await until(lambda: _true(self.acknowledged >= wanted), within_s, 0.005)
 
     def tokens(self) -> list[str]:
         return list(self.array.to_py() or [])
@@ -282,11 +262,13 @@ class Editor:
         with contextlib.suppress(ConnectionClosed):
             async for frame in connection:
                 assert isinstance(frame, bytes)
-                await self._hear(connection, Reader(frame))
+                reader = Reader(frame)
+                name = reader.text()
+                await self.also.get(name, self).hear(connection, name, reader)
         self.close_code = connection.close_code
 
-    async def _hear(self, connection: ClientConnection, reader: Reader) -> None:
-        assert reader.text() == self.name
+    async def hear(self, connection: ClientConnection, name: str, reader: Reader) -> None:
+        assert name == self.name
         kind = reader.uint()
         if kind == Kind.SYNC_STATUS:
             assert reader.uint() == 1
@@ -307,21 +289,9 @@ async def _true(value: object) -> object:
     return value
 
 
-async def cold_read(stack: Stack, gateway: str, name: str) -> list[str]:
+async def cold_read(stack: Stack, region: str, name: str) -> list[str]:
     """What a fresh client reads."""
     editor = Editor(name)
-    await editor.open(stack.url(gateway, f"/docs/{name}"))
+    await editor.open(stack.url(region, f"/docs/{name}"))
     await editor.close()
     return editor.tokens()
-
-
-def stopped(stack: Stack, name: str) -> Iterator[None]:
-    """SIGSTOP now, SIGCONT at the end."""
-    stack.signal(name, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        stack.signal(name, signal.SIGCONT)
-
-
-paused = contextlib.contextmanager(stopped)
