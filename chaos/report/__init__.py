@@ -9,13 +9,14 @@ import importlib
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from chaos.errors import InternalError, StorageFailed
 
 if TYPE_CHECKING:
     from chaos.model.verdict import Verdict
     from chaos.report.story import Story
+    from chaos.verdict.run import RunRecord
 
 _FILES = {"json": "verdict.json", "junit": "junit.xml", "summary": "summary.md", "html": "report.html"}
 """The first is written first: it is the one that programs wait for."""
@@ -38,18 +39,14 @@ def registry() -> dict[str, Renderer]:
     return {name: Renderer(filename, f"{__name__}.{name}") for name, filename in _FILES.items()}
 
 
-def tell(record: Any) -> Story:
+def tell(record: RunRecord | Story) -> Story:
     """The story of a record; a `Story` is one already."""
-    from chaos.report.story import Story  # noqa: PLC0415 - keeps the import of this package free of cost
+    from chaos.report.story import Story, story_of  # noqa: PLC0415 - keeps the import of this package free of cost
 
-    if isinstance(record, Story):
-        return record
-    from chaos.report.extract import story_of  # noqa: PLC0415
-
-    return story_of(record)
+    return record if isinstance(record, Story) else story_of(record)
 
 
-def publish(record: Any, verdict: Verdict, directory: Path) -> list[Path]:
+def publish(record: RunRecord | Story, verdict: Verdict, directory: Path) -> list[Path]:
     """Write every format into the directory and return the paths; no file is ever there in part.
 
     A format that fails because of a bug does not keep the others from being written: `InternalError` comes

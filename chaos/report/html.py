@@ -11,13 +11,13 @@ import hashlib
 import json
 import re
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
 from chaos.model.verdict import CheckResult, Kind, Outcome, Verdict
-from chaos.report import charts, svg, words
+from chaos.report import charts, glance, proof, svg, words
 from chaos.report.glyphs import UNICODE
 from chaos.report.story import Figure, Story
 
@@ -47,13 +47,13 @@ def render(story: Story, verdict: Verdict) -> str:
         headline=words.headline(verdict),
         next_step=words.next_step(verdict, story),
         tiles=tiles(story, verdict),
-        glance=charts.glance(story),
+        glance=glance.glance(story),
         checks=main,
         settled=settled,
         failed=[check for check in main if check.witnesses and check.outcome is Outcome.FAIL],
         mark=UNICODE.mark,
-        interval=charts.interval,
-        witness_line=charts.witness_line,
+        interval=proof.interval,
+        witness_line=proof.witness_line,
         flows=[_flow(story, flow, verdict) for flow in story.flows],
         step=charts.step_of(story),
         style=Markup(style),  # noqa: S704 - our own file
@@ -85,16 +85,21 @@ def tiles(story: Story, verdict: Verdict) -> list[dict[str, str]]:
         before, fault = story.figure(flow, "baseline"), story.figure(flow, "fault")
         if before is None and fault is None:
             continue
-        show = (lambda f: words.share(f.share)) if flow == "join" else (lambda f: words.millis(f.p95_ms))
-        out.append(_tile(title, "?" if fault is None else show(fault), "?" if before is None else show(before)))
+        out.append(_tile(title, _shown(flow, fault), _shown(flow, before)))
     for check in verdict.checks:
         if check.id == "D1":
             value, _, rest = words.pretty(check.measured).partition(" ")
             out.append(_result_tile("edits lost", value, rest, check))
-        elif check.kind is Kind.RECOVERY:
+        elif check.id == "recovery":
             value, _, rest = words.pretty(check.measured).partition(",")
             out.append(_result_tile("back after", value, rest, check))
     return out[:4]
+
+
+def _shown(flow: str, figure: Figure | None) -> str:
+    if figure is None:
+        return "?"
+    return words.share(figure.share) if flow == "join" else words.millis(figure.p95_ms)
 
 
 def _tile(title: str, value: str, before: str) -> dict[str, str]:
@@ -102,9 +107,9 @@ def _tile(title: str, value: str, before: str) -> dict[str, str]:
 
 
 def _result_tile(title: str, value: str, note: str, check: CheckResult) -> dict[str, str]:
-    missing = check.outcome is Outcome.INCONCLUSIVE or not value
-    shown = "?" if missing else value
-    return {"title": title, "value": shown, "note": note.strip() or "not measured" * missing, "tone": check.outcome}
+    if check.outcome is Outcome.INCONCLUSIVE or not value:
+        value, note = "?", words.measured(check)
+    return {"title": title, "value": value, "note": note.strip(), "tone": check.outcome.value}
 
 
 def _flow(story: Story, flow: str, verdict: Verdict) -> dict[str, Any]:
@@ -131,8 +136,7 @@ def _data(story: Story, flow: str) -> Markup:
     step = charts.step_of(story)
     axis = charts.time_axis(story, 52, charts.WIDTH - 84)
     points = [
-        [p.t_s, p.ok, p.bad, _round(p.p50_ms), _round(p.p95_ms)]
-        for p in charts.binned(story.of_flow(flow), step)
+        [p.t_s, p.ok, p.bad, _round(p.p50_ms), _round(p.p95_ms)] for p in charts.binned(story.of_flow(flow), step)
     ]
     frame = {"from": axis.low, "to": axis.high, "left": axis.start, "right": axis.end, "width": charts.WIDTH}
     document = json.dumps(frame | {"step": step, "points": points}, separators=(",", ":"))

@@ -1,8 +1,8 @@
-"""`junit.xml`: a test case per check. FAIL is a failure; INCONCLUSIVE and DIRTY are errors, so that CI shows them apart."""
+"""`junit.xml`: a test case per check. FAIL is a failure, INCONCLUSIVE and DIRTY are errors."""
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET  # noqa: S405 - writes only, never reads
+import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
 from chaos.errors import ExitCode

@@ -28,9 +28,9 @@ class LineView:
         self._summed = 0
 
     def begin(self, title: str, stack: str, seed: int) -> None:
-        dot = self._signs.dot
+        facts = f" {self._signs.dot} ".join([f"stack {stack}", f"seed {seed}", "Ctrl-C stops and heals"])
         self._print(Text(self._signs.text(title), style="bold"))
-        self._print(Text(self._signs.text(f"stack {stack} {dot} seed {seed} {dot} Ctrl-C stops and heals"), style="dim"))
+        self._print(Text(self._signs.text(facts), style="dim"))
 
     def phase(self, name: str, seconds: float) -> None:
         self._feed.begin_phase(name, seconds)

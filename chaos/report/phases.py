@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from chaos.model.verdict import Kind, Outcome, Verdict
+from chaos.model.verdict import Outcome, Verdict
 from chaos.report import words
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ SHOWN = ("warm-up", "baseline", "fault", "recovery")
 FELT = (("join", "join"), ("edit_ack", "edit"), ("edit", "edit"))
 NAME = 11
 LONGEST_NAME = 20
+WIDE = 100
+"""Columns from which bars are longer and the warm-up is shown."""
 GAP = "   "
 
 
@@ -30,10 +32,10 @@ def phase_rows(story: Story, verdict: Verdict, signs: Glyphs, width: int) -> Ite
 class _Rows:
     def __init__(self, story: Story, verdict: Verdict, signs: Glyphs, width: int) -> None:
         self.story, self.verdict, self.signs, self.width = story, verdict, signs, width
-        self.bar = 16 if width >= 100 else 12
+        self.bar = 16 if width >= WIDE else 12
         names = [len(fault.name or fault.fault) for fault in story.faults]
         self.name = min(LONGEST_NAME, max([NAME, *names]))
-        self.shown = [p for p in story.phases if p.name in SHOWN and (p.name != "warm-up" or width >= 100)]
+        self.shown = [p for p in story.phases if p.name in SHOWN and (p.name != "warm-up" or width >= WIDE)]
         self.scale = max((phase.seconds for phase in self.shown), default=0.0)
 
     def lines(self) -> Iterator[Text]:
@@ -117,7 +119,7 @@ class _Rows:
         return [Text(self.signs.text(part)) for part in parts if part] or [Text("? nothing measured", style="yellow")]
 
     def _came_back(self) -> str:
-        check = next((c for c in self.verdict.checks if c.kind is Kind.RECOVERY), None)
+        check = next((c for c in self.verdict.checks if c.id == "recovery"), None)
         if check is None:
             return ""
         word = {Outcome.PASS: "back after", Outcome.FAIL: "not back in time:"}.get(check.outcome, "back after ?")

@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}\Z")
+_MINUTES_FROM = 120
 _TIME_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
 
 def tag(name: str, *children: str, **attributes: object) -> Markup:
     """An element; text and attributes are escaped, `Markup` children are not. `_` in attribute names becomes `-`."""
-    parts = [f' {key.rstrip("_").replace("_", "-")}="{escape(_short(value))}"' for key, value in attributes.items()
-             if value is not None and value != ""]
+    parts = [
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_short(value))}"'
+        for key, value in attributes.items()
+        if value is not None and value != ""
+    ]
     inside = Markup("").join(children)
     opening = f"<{name}{''.join(parts)}"
     return Markup(f"{opening}/>") if not inside else Markup(f"{opening}>{inside}</{name}>")  # noqa: S704 - escaped above
@@ -83,7 +87,7 @@ def time_ticks(start: float, end: float, most: int = 12) -> list[int]:
 
 def clock(second: float) -> str:
     """`45 s`, `2:05`."""
-    return f"{second:.0f} s" if abs(second) < 120 else f"{int(second) // 60}:{int(second) % 60:02d}"
+    return f"{second:.0f} s" if abs(second) < _MINUTES_FROM else f"{int(second) // 60}:{int(second) % 60:02d}"
 
 
 def nice_top(value: float) -> float:

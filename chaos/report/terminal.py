@@ -27,6 +27,7 @@ COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "dirty": "m
 WITNESSES = 2
 """Witnesses of one check shown here; the report shows all."""
 OFF_TTY_WIDTH = 120
+LEAST_GAP = 6
 
 
 def make_console(stream: TextIO | None = None, *, stderr: bool = False) -> Console:
@@ -38,7 +39,7 @@ def make_console(stream: TextIO | None = None, *, stderr: bool = False) -> Conso
 
 def render(verdict: Verdict, story: Story, *, failures_last: bool | None = None) -> RenderableType:
     """The verdict block. Failures come first on a terminal, last in a log (not a terminal, or CI is set)."""
-    return _Block(verdict, story, failures_last)
+    return _Block(verdict, story, failures_last=failures_last)
 
 
 def print_verdict(verdict: Verdict, story: Story, console: Console | None = None) -> None:
@@ -60,7 +61,7 @@ def print_error(error: ChaosError, console: Console) -> None:
 class _Block:
     """Laid out only when printed, so that width and encoding are those of the console."""
 
-    def __init__(self, verdict: Verdict, story: Story, failures_last: bool | None) -> None:
+    def __init__(self, verdict: Verdict, story: Story, *, failures_last: bool | None) -> None:
         self.verdict = verdict
         self.story = story
         self.failures_last = failures_last
@@ -90,7 +91,8 @@ def _title(story: Story, signs: Glyphs, width: int) -> RenderableType:
 def _checks(
     verdict: Verdict, story: Story, signs: Glyphs, width: int, *, failures_last: bool
 ) -> Iterator[RenderableType]:
-    single, held = [], []
+    single: list[CheckResult] = []
+    held: list[CheckResult] = []
     for check in words.in_order(verdict.checks, failures_last=failures_last):
         quiet = check.kind is Kind.VALIDITY and check.outcome is Outcome.PASS
         (held if quiet else single).append(check)
@@ -117,7 +119,7 @@ def _check(check: CheckResult, story: Story, signs: Glyphs, width: int, column: 
     if shown:
         line.append(" " * (width - line.cell_len - 1 - len(shown)) + signs.text(shown), style="dim")
     rows = [_hang(line, 1, column + 4 if column + 30 < width else 4)]
-    details = [signs.text(reason) for reason in check.reasons] if broken else []
+    details = [signs.text(reason) for reason in check.reasons]
     if broken and check.place and shown != str(check.place):
         details.append(signs.text(f"at {check.place}"))
     rows += [_hang(Text(detail, style="dim"), 3, 2) for detail in details]
@@ -176,7 +178,7 @@ def _ending(verdict: Verdict, story: Story, signs: Glyphs, width: int) -> Iterat
     head = Text.assemble((word, f"bold {colour}"), "  ", signs.text(verdict.says))
     report = signs.text(report)
     gap = width - head.cell_len - len(report) - len(tail)
-    if report and gap >= 6:
+    if report and gap >= LEAST_GAP:
         yield Text.assemble(head, " " * (gap // 2), report, " " * (gap - gap // 2), (tail, "bold"))
     else:
         yield Text.assemble(head, " " * max(2, width - head.cell_len - len(tail)), (tail, "bold"))

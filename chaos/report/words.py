@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from typing import TYPE_CHECKING
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
     from chaos.report.story import Story
 
+_TENTHS_BELOW = 10
+_MINUTES_FROM = 120
+_SECOND_MS = 1000
 _UNIT = re.compile(r"(?<=\d)(%|ms\b|s\b)")
 
 DURING = {"baseline": "before", "fault": "during", "recovery": "after", "run": ""}
@@ -74,19 +78,21 @@ def tone(verdict: Verdict) -> str:
 
 def seconds(value: float) -> str:
     """`0.4 s`, `20 s`, `2 min 05 s`."""
-    if value < 10 and round(value, 1) != round(value):
+    if value < _TENTHS_BELOW and round(value, 1) != round(value):
         return f"{value:.1f} s"
     whole = round(value)
-    return f"{whole} s" if whole < 120 else f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole} s" if whole < _MINUTES_FROM else f"{whole // 60} min {whole % 60:02d} s"
 
 
 def millis(value: float | None) -> str:
-    """`4.2 ms`, `41 ms`, `1.24 s`; `?` where nothing was measured."""
+    """`4.2 ms`, `41 ms`, `1.24 s`; `no answer` for infinite, `?` where nothing was measured."""
     if value is None:
         return "?"
-    if value >= 1000:
-        return f"{value / 1000:.2f} s"
-    return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"
+    if math.isinf(value):
+        return "no answer"
+    if value >= _SECOND_MS:
+        return f"{value / _SECOND_MS:.2f} s"
+    return f"{value:.0f} ms" if value >= _TENTHS_BELOW else f"{value:.1f} ms"
 
 
 def share(value: float | None) -> str:
@@ -193,6 +199,6 @@ def next_step(verdict: Verdict, story: Story) -> tuple[str, str]:
     if verdict.outcome is Outcome.INCONCLUSIVE:
         invalid = any(c.kind is Kind.VALIDITY and c.outcome is not Outcome.PASS for c in verdict.checks)
         if invalid or word == "INTERRUPTED":
-            return f"chaos run {file} --seed {story.seed}", "the same again; `chaos doctor` says what this machine can do"
+            return f"chaos run {file} --seed {story.seed}", "the same again; see `chaos doctor` too"
         return f"chaos plan {file}", "says how many sessions a verdict takes"
     return "chaos list experiments", "what else to try"

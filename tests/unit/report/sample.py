@@ -142,6 +142,10 @@ def check(id_: str, name: str, kind: Kind, phase: str, outcome: Outcome, measure
     )
 
 
+def _spread(value: float, low: float, high: float, target: float) -> dict[str, float]:
+    return {"value": value, "low": low, "high": high, "target": target}
+
+
 def _ghost() -> Witness:
     return Witness(
         says="u17.2 was still listed in room-3 4.1 s after it had left",
@@ -179,24 +183,103 @@ def checks() -> tuple[CheckResult, ...]:
         check("null", "null target fast", valid, "run", good, "p99 1.1 ms"),
         check("bite", "faults bit", valid, "fault", good, "2 of 2"),
         check("baseline", "baseline held", valid, "baseline", good, "10 of 10 seconds"),
-        check("join.success", "join.success >= 99%", slo, "baseline", good, "100 %  [95.7, 100]  62 of 62",
-              threshold=">= 99%", judged=62, place=at(38)),
-        check("join.success", "join.success >= 99%", slo, "fault", bad, "94.2 %  [91.0, 96.3]  113 of 120",
-              threshold=">= 99%", judged=120, place=at(41)),
-        check("rejoin.success", "rejoin.success >= 99%", slo, "fault", good, "100 %  [92.1, 100]  41 of 41",
-              threshold=">= 99%", judged=41, place=at(42)),
-        check("edit_ack.p95", "edit_ack.p95 < 500ms", slo, "fault", good, "138 ms  [121, 160]  n 480",
-              threshold="< 500 ms", judged=480, place=at(43)),
-        check("D1", "edits.lost == 0", safe, "run", bad, "1 of 1 123 acknowledged", threshold="== 0", judged=1123,
-              witnesses=(_lost(),), place=at(44)),
-        check("M3", "ghosts == 0", safe, "run", bad, "1 of 214 leaves", threshold="== 0", judged=214, excused=31,
-              witnesses=(_ghost(), _ghost(), _ghost()), place=at(45)),
+        check(
+            "join.success",
+            "join.success >= 99%",
+            slo,
+            "baseline",
+            good,
+            "100 %  [95.7, 100]  62 of 62",
+            threshold=">= 99%",
+            judged=62,
+            figures=_spread(1.0, 0.957, 1.0, 0.99),
+            place=at(38),
+        ),
+        check(
+            "join.success",
+            "join.success >= 99%",
+            slo,
+            "fault",
+            bad,
+            "94.2 %  [91.0, 96.3]  113 of 120",
+            threshold=">= 99%",
+            judged=120,
+            figures=_spread(0.942, 0.910, 0.963, 0.99),
+            place=at(41),
+        ),
+        check(
+            "rejoin.success",
+            "rejoin.success >= 99%",
+            slo,
+            "fault",
+            good,
+            "100 %  [92.1, 100]  41 of 41",
+            threshold=">= 99%",
+            judged=41,
+            figures=_spread(1.0, 0.921, 1.0, 0.99),
+            place=at(42),
+        ),
+        check(
+            "edit_ack.p95",
+            "edit_ack.p95 < 500ms",
+            slo,
+            "fault",
+            good,
+            "138 ms  [121, 160]  n 480",
+            threshold="< 500 ms",
+            judged=480,
+            figures=_spread(0.138, 0.121, 0.160, 0.5),
+            place=at(43),
+        ),
+        check(
+            "D1",
+            "edits.lost == 0",
+            safe,
+            "run",
+            bad,
+            "1 of 1 123 acknowledged",
+            threshold="== 0",
+            judged=1123,
+            witnesses=(_lost(),),
+            place=at(44),
+        ),
+        check(
+            "M3",
+            "ghosts == 0",
+            safe,
+            "run",
+            bad,
+            "1 of 214 leaves",
+            threshold="== 0",
+            judged=214,
+            excused=31,
+            witnesses=(_ghost(), _ghost(), _ghost()),
+            place=at(45),
+        ),
         check("D3", "documents.diverged == 0", safe, "run", good, "0 of 6 documents, 36 views", judged=6),
         check("M6", "reentry.refused == 0", safe, "run", good, "0 of 88, twins 88 of 88", judged=88, excused=3),
-        check("D8", "offline.lost == 0", safe, "run", open_, "", threshold="== 0",
-              reasons=("no samples: nobody edited offline before the fault ended",), inconclusive=2),
-        check("recovery", "recovery < 15 s", Kind.RECOVERY, "recovery", good, "2.6 s, then 10 good seconds",
-              threshold="< 15 s", judged=1, place=at(48)),
+        check(
+            "D8",
+            "offline.lost == 0",
+            safe,
+            "run",
+            open_,
+            "",
+            threshold="== 0",
+            reasons=("no samples: nobody edited offline before the fault ended",),
+            inconclusive=2,
+        ),
+        check(
+            "recovery",
+            "recovery < 15 s",
+            Kind.RECOVERY,
+            "recovery",
+            good,
+            "2.6 s, then 10 good seconds",
+            threshold="< 15 s",
+            judged=1,
+            place=at(48),
+        ),
     )
 
 
@@ -214,8 +297,15 @@ def passed() -> Verdict:
 
 def unclear() -> Verdict:
     """INCONCLUSIVE: a fault that did not bite."""
-    bite = check("bite", "faults bit", Kind.VALIDITY, "fault", Outcome.INCONCLUSIVE, "1 of 2",
-                 reasons=("store pause did not bite: it answered in 1 ms all along",))
+    bite = check(
+        "bite",
+        "faults bit",
+        Kind.VALIDITY,
+        "fault",
+        Outcome.INCONCLUSIVE,
+        "1 of 2",
+        reasons=("store pause did not bite: it answered in 1 ms all along",),
+    )
     rest = tuple(check for check in checks() if check.outcome is not Outcome.FAIL and check.id != "bite")
     says = "9 passed, 2 inconclusive"
     return Verdict(outcome=Outcome.INCONCLUSIVE, exit_code=ExitCode.INCONCLUSIVE, checks=(bite, *rest), says=says)
