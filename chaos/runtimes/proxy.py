@@ -113,6 +113,8 @@ async def run(links: Iterable[Link], socket_path: str) -> None:
     server = await control.serve(socket_path, proxy.handle)
     await end.wait()
     server.close()
+    for link in proxy.links.values():
+        link.close()
     Path(socket_path).unlink(missing_ok=True)
 
 

@@ -165,6 +165,13 @@ class Link:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Connection(self).client, sock=sock, backlog=BACKLOG)
 
+    def close(self) -> None:
+        """Take no more connections, and cut those that live."""
+        if self._server is not None:
+            self._server.close()
+        for connection in tuple(self._connections):
+            connection.cut()
+
     def impair(self, fault: str, by_direction: dict[str, Impairment] | None) -> None:
         """Put a fault on the link in place of what it did here before; None lifts it. Live connections feel it now."""
         if by_direction is None:
