@@ -69,7 +69,7 @@ def _modules(value: Any) -> Iterator[str]:
 
 
 def read(report: Report, document: dict[str, Any]) -> Experiment:
-    """The typed experiment; what has a problem keeps its default, for the problems will be raised."""
+    """The typed experiment; what has a problem keeps its default, and the caller raises the problems."""
     path, extension = _extension(report, document)
     for where, activity in _activities(document):
         _our_provider(report, where, activity)
@@ -241,6 +241,7 @@ def _injections(report: Report, document: dict[str, Any]) -> tuple[Injection, ..
     configuration = document.get("configuration")
     fixed = configuration if isinstance(configuration, dict) else {}
     found: list[Injection] = []
+    injects = False
     open_since: list[KeyPath] = []
     for path, activity in _activities(document):
         if path[0] != "method":
@@ -248,13 +249,14 @@ def _injections(report: Report, document: dict[str, Any]) -> tuple[Injection, ..
         if is_action(activity, "inject"):
             found.extend(_injection(report, path, activity, fixed))
             open_since.append(path)
+            injects = True
         elif is_action(activity, "recover"):
             open_since.clear()
     for path in open_since:
         message = "nothing takes this fault back before the hypothesis is judged again"
         report.say(path, message, f"end the method with an action {ACTIONS}.recover")
     healed = any(is_action(activity, "heal") for path, activity in _activities(document) if path[0] == "rollbacks")
-    if found and not healed:
+    if injects and not healed:
         path = ("rollbacks",) if "rollbacks" in document else ()
         report.say(path, "no rollback heals", f"add an action {ACTIONS}.heal to rollbacks")
     return tuple(found)

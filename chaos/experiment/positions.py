@@ -49,7 +49,7 @@ class Located:
     text: str = ""
     marks: Marks = field(default_factory=Marks)
 
-    def place(self, path: KeyPath, *, key: bool = False, offset: int = 0) -> Place:
+    def place(self, path: KeyPath, *, key: bool = False, offset: int | None = None) -> Place:
         """Where the value (or the key) of a path stands; `offset` counts characters inside a string value.
 
         A path that is not in the file (a key that is missing) has the place of its nearest parent.
@@ -57,14 +57,16 @@ class Located:
         marks = self.marks.keys if key else self.marks.values
         at = marks.get(path)
         while at is None and path:
-            path, offset = path[:-1], 0
+            path, offset = path[:-1], None
             at = self.marks.values.get(path)
         if at is None:
             return Place(file=self.file)
         line, col = position(self.text, at + self._inside(path, at, offset))
         return Place(file=self.file, line=line, col=col)
 
-    def problem(self, path: KeyPath, message: str, hint: str = "", *, key: bool = False, offset: int = 0) -> Problem:
+    def problem(
+        self, path: KeyPath, message: str, hint: str = "", *, key: bool = False, offset: int | None = None
+    ) -> Problem:
         """A problem at the place of a path."""
         place = self.place(path, key=key, offset=offset)
         return Problem(self.file, place.line, place.col, message, hint)
@@ -81,12 +83,14 @@ class Located:
             for path, at in self.marks.twice
         ]
 
-    def _inside(self, path: KeyPath, at: int, offset: int) -> int:
+    def _inside(self, path: KeyPath, at: int, offset: int | None) -> int:
         """Characters from the start of a written string to `offset`; 0 where escapes or folding make it unsure."""
+        if offset is None:
+            return 0
         value = self.data
-        for part in path if offset else ():
+        for part in path:
             value = value[part]
-        if not offset or not isinstance(value, str):
+        if not isinstance(value, str):
             return 0
         if self.text.startswith(value, at):
             return offset

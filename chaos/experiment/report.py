@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from chaos.experiment.suggest import did_you_mean
 
@@ -44,7 +45,7 @@ class Report:
         self.located = located
         self.problems: list[Problem] = located.duplicates()
 
-    def say(self, path: KeyPath, message: str, hint: str = "", *, key: bool = False, offset: int = 0) -> None:
+    def say(self, path: KeyPath, message: str, hint: str = "", *, key: bool = False, offset: int | None = None) -> None:
         """Add a problem at the value (or key) of a path."""
         self.problems.append(self.located.problem(path, message, hint, key=key, offset=offset))
 
@@ -52,8 +53,8 @@ class Report:
         """Whether the value has one of the types; `bool` counts as no number. Says so if it has not."""
         if type(value) in wanted or (float in wanted and type(value) is int):
             return True
-        name = path[-1] if path else "an experiment"
-        self.say(path, f"{name!s} must be {' or '.join(_KINDS[one] for one in wanted)}, not {kind(value)}")
+        words = " or ".join(_KINDS[one] for one in wanted)
+        self.say(path, f"{_name(path)} must be {words}, not {kind(value)}")
         return False
 
     def mapping(self, path: KeyPath, value: Any, known: Collection[str], required: Collection[str] = ()) -> bool:
@@ -84,20 +85,33 @@ class Report:
         return False
 
     def model(self, path: KeyPath, model: type[Model], data: Mapping[str, Any]) -> Model | None:
-        """The data as a model, types taken strictly; None when a problem was said. `path` leads to the data."""
+        """The data as a model, types taken strictly; None when a problem was said. `path` leads to the data.
+
+        A model's own validators may stop before its fields were looked at, so the fields are looked at first.
+        """
+        text = json.dumps(data, default=str)
+        fields = self._validated(path, _bare(model), data, text, spanning=False)
+        whole = self._validated(path, model, data, text, spanning=fields is None)
+        return whole if fields is not None else None
+
+    def _validated(
+        self, path: KeyPath, model: type[Model], data: Mapping[str, Any], text: str, *, spanning: bool
+    ) -> Model | None:
+        """`spanning`: say only what is no single field's problem, for those were said before."""
         try:
-            return model.model_validate_json(json.dumps(data, default=str), strict=True)
+            return model.model_validate_json(text, strict=True)
         except ValidationError as error:
             for item in error.errors(include_url=False):
-                self._model_error(path, model, data, item)
+                if not (spanning and item["loc"]):
+                    self._model_error(path, model, data, item)
             return None
 
-    def _model_error(self, path: KeyPath, model: type[BaseModel], data: Any, item: ErrorDetails) -> None:
-        loc = _real(data, item["loc"])
+    def _model_error(self, path: KeyPath, model: type[BaseModel], data: Mapping[str, Any], item: ErrorDetails) -> None:
+        loc = _real(data, item["loc"]) or _quoted(data, item["msg"])
         name = ".".join(map(str, loc))
         if item["type"] == "missing":
-            fields = _fields(model, loc[:-1])[str(loc[-1])].description or ""
-            self.say((*path, *loc[:-1]), f"{loc[-1]!r} is missing{_where((*path, *loc[:-1]))}", _first_line(fields))
+            says = _fields(model, loc[:-1])[str(loc[-1])].description or ""
+            self.say((*path, *loc[:-1]), f"{loc[-1]!r} is missing{_where((*path, *loc[:-1]))}", _first_line(says))
         elif item["type"] == "extra_forbidden":
             hint = did_you_mean(str(loc[-1]), _fields(model, loc[:-1]))
             self.say((*path, *loc), f"unknown key {loc[-1]!r}", hint, key=True)
@@ -105,12 +119,31 @@ class Report:
             expected = re.findall(r"'([^']*)'", str(item.get("ctx", {}).get("expected", "")))
             self.say((*path, *loc), f"{name} cannot be {item['input']!r}", did_you_mean(str(item["input"]), expected))
         else:
-            self.say((*path, *loc), f"{name} {_said(item)}".strip())
+            self.say((*path, *loc), _said(name, item))
+
+
+@functools.cache
+def _bare(model: type[BaseModel]) -> type[BaseModel]:
+    """The same fields without the model's own validators."""
+    fields: dict[str, Any] = {name: (field.annotation, field) for name, field in model.model_fields.items()}
+    return create_model(model.__name__, __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def _quoted(data: Mapping[str, Any], message: str) -> tuple[Key, ...]:
+    """The argument whose value a message about the whole model quotes."""
+    quoted = re.findall(r"'([^']*)'", message)[:1]
+    return next(((key,) for key, value in data.items() if [value] == quoted), ())
+
+
+def _name(path: KeyPath) -> str:
+    """The last key, with what follows it: `method[2]`."""
+    names = [index for index, part in enumerate(path) if isinstance(part, str)]
+    start = names[-1] if names else 0
+    return str(path[start]) + "".join(f"[{index}]" for index in path[start + 1 :]) if path else "an experiment"
 
 
 def _where(path: KeyPath) -> str:
-    inside = [part for part in path if isinstance(part, str)]
-    return f" in {inside[-1]}" if inside else ""
+    return f" in {_name(path)}" if path else ""
 
 
 def _first_line(text: str) -> str:
@@ -143,15 +176,28 @@ def _fields(model: type[BaseModel], loc: tuple[Key, ...]) -> dict[str, FieldInfo
     return dict(model.model_fields)
 
 
-def _said(item: ErrorDetails) -> str:
-    """Pydantic's message in our tone: `must be greater than 0, not -1`."""
+_WORDS = (
+    ("a valid integer", "a whole number"),
+    ("a valid number", "a number"),
+    ("a valid string", "a text"),
+    ("a valid boolean", "true or false"),
+    ("a valid dictionary or instance of Target", "a mapping"),
+    ("a valid dictionary", "a mapping"),
+    ("an object", "a mapping"),
+    ("greater than or equal to", "at least"),
+    ("less than or equal to", "at most"),
+    ("greater than", "more than"),
+)
+
+
+def _said(name: str, item: ErrorDetails) -> str:
+    """Pydantic's message in our tone: `duration must be more than 0, not -1`."""
     said = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if not said.startswith("Input should be"):
-        return said
-    said = "must be" + said.removeprefix("Input should be")
+        return said if item["type"] in {"value_error", "assertion_error"} else f"{name}: {said}"
+    said = said.removeprefix("Input should be ")
+    for theirs, ours in _WORDS:
+        said = said.replace(theirs, ours)
     given = item["input"]
-    return (
-        f"{said}, not {json.dumps(given)}"
-        if isinstance(given, str | int | float | None)
-        else f"{said}, not {kind(given)}"
-    )
+    shown = json.dumps(given) if isinstance(given, str | int | float | None) else kind(given)
+    return f"{name} must be {said}, not {shown}"

@@ -48,8 +48,8 @@ def proving(share: float, failures: int = 0) -> int:
 def rates(load: LoadSpec) -> dict[str, float]:
     """Instances per second of each flow whose number the load decides.
 
-    The population stays level: as many go as come, and a share r of those who go come back, each with a fresh twin who
-    does not. So of all who come 1/(1+r) are new and r/(1+r) return. Resumes happen only when something cuts connections.
+    The population stays level: as many go as come, and a share r of those who go come back, each with a fresh twin
+    who does not. So of all who come 1/(1+r) are new and r/(1+r) return. Resumes happen only when something cuts.
     """
     churn = load.profile == "churn"
     stay_s = min(load.stay_s, CHURN_STAY_S) if churn else load.stay_s

@@ -134,7 +134,7 @@ def _control() -> Schema:
         },
         ("type", "module"),
     )
-    properties: dict[str, Schema] = dict.fromkeys(stock.CONTROL, {}) | {
+    properties: dict[str, Schema] = {key: {} for key in stock.CONTROL} | {
         "name": _TEXT,
         "provider": provider,
         "scope": {"enum": ["before", "after"]},
@@ -162,7 +162,7 @@ def _runtime() -> Schema:
 
 def _activity() -> Schema:
     pause = {"anyOf": [{"type": "number"}, VARIABLE]}
-    properties: dict[str, Schema] = dict.fromkeys(stock.ACTIVITY, {}) | {
+    properties: dict[str, Schema] = {key: {} for key in stock.ACTIVITY} | {
         "type": {"enum": ["action", "probe"]},
         "name": _TEXT,
         "ref": _TEXT,
@@ -178,13 +178,14 @@ def _activity() -> Schema:
 def _provider() -> Schema:
     kinds = []
     for kind, keys in stock.PROVIDERS.items():
-        properties: dict[str, Schema] = dict.fromkeys(keys, {}) | dict.fromkeys(stock.NEEDED[kind], _TEXT)
+        properties: dict[str, Schema] = {key: {} for key in keys} | dict.fromkeys(stock.NEEDED[kind], _TEXT)
         properties["type"] = {"const": kind}
         if kind == "python":
             properties["arguments"] = _FREE
         kinds.append(_object(properties, ("type", *stock.NEEDED[kind])))
-    is_ours = {"properties": {"module": {"const": ours.ACTIONS}}, "required": ["module"]}
-    is_inject = {"properties": {**is_ours["properties"], "func": {"const": "inject"}}, "required": ["module", "func"]}
+    module, inject = {"const": ours.ACTIONS}, {"const": "inject"}
+    is_ours = {"properties": {"module": module}, "required": ["module"]}
+    is_inject = {"properties": {"module": module, "func": inject}, "required": ["module", "func"]}
     return {
         "oneOf": kinds,
         "allOf": [

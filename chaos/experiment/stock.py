@@ -67,7 +67,7 @@ def _tags_and_extensions(report: Report, document: dict[str, Any]) -> None:
         report.text(("tags", index), tag)
     for index, extension in enumerate(_list(report, ("extensions",), document)):
         if report.typed(("extensions", index), extension, dict) and "name" not in extension:
-            report.say(("extensions", index), "'name' is missing in an extension")
+            report.say(("extensions", index), f"'name' is missing in extensions[{index}]")
 
 
 def _list(report: Report, path: KeyPath, owner: dict[str, Any]) -> list[Any]:

@@ -22,7 +22,7 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
     near = nearest(word, names)
     if near is not None:
         return f"did you mean {near}?"
-    return f"there is {', '.join(names)}" if 0 < len(names) <= FEW else ""
+    return f"known: {', '.join(names)}" if 0 < len(names) <= FEW else ""
 
 
 FEW = 24

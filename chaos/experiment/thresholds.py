@@ -52,7 +52,7 @@ METRICS: dict[str, Dimension] = (
 
 PATTERN = (
     r"^\s*(?:"
-    r"(?:join|rejoin|resume|leave|say|edit_ack)\.success\s*(?:>=|>|==)\s*(?:\d+(?:\.\d+)?\s*%|0?\.\d+|0|1(?:\.0+)?)"
+    r"(?:join|rejoin|resume|leave|say|edit_ack)\.success\s*(?:>=|>|==)\s*(?:(?:100(?:\.0+)?|\d{1,2}(?:\.\d+)?)\s*%|0?\.\d+|0|1(?:\.0+)?)"
     r"|(?:join|rejoin|resume|leave|say|edit_ack)\.p(?:50|90|95|99)\s*(?:<=|<|==)\s*\d+(?:\.\d+)?\s*(?:ms|s)"
     r"|(?:" + "|".join(re.escape(name) for name in COUNTS) + r")\s*(?:<=|<|==)\s*\d+"
     r"|(?:recovery|convergence)\s*(?:<=|<|==)\s*\d+(?:\.\d+)?\s*(?:ms|s)"

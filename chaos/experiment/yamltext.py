@@ -26,7 +26,16 @@ def read(text: str, file: str, marks: Marks) -> Any:
         raise InvalidInput((Problem(file, 0, 0, f"YAML: {said}"),)) from None
     if _walk((), node, marks, [], set()):
         raise InvalidInput((Problem(file, 0, 0, "YAML: an alias stands inside its own anchor"),))
-    return data
+    return _plain(data)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON could carry as well: keys are texts, and so are dates."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
 def _located(error: MarkedYAMLError, file: str) -> Problem:
