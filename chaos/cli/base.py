@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 WORDS = "collab-chaos.words"
+HANDED_OVER = "collab-chaos.handed-over"
 
 
 class Command(click.Command):
@@ -36,7 +37,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what it raises becomes a message on stderr and an exit code."""
-        return guarded(lambda: super(Command, self).invoke(ctx))
+        return guarded(lambda: super(Command, self).invoke(ctx), ctx)
 
 
 class Group(click.Group):
@@ -82,13 +83,18 @@ class LazyCommand(click.Command):
         return guarded(self.load).make_context(info_name, args, parent, **extra)
 
 
-def guarded(step: Callable[[], T]) -> T:
-    """Do a step of a command; failures are told on stderr and end with their exit code."""
+def guarded(step: Callable[[], T], ctx: click.Context | None = None) -> T:
+    """Do a step of a command; failures are told on stderr and end with their exit code.
+
+    What the stock toolkit raises after a command was handed over to it stays as it is.
+    """
     try:
         return step()
     except (click.exceptions.Exit, click.ClickException, click.Abort):
         raise
     except (Exception, KeyboardInterrupt) as error:  # the border to the user: nothing may pass it as a traceback
+        if ctx is not None and HANDED_OVER in ctx.meta:
+            raise
         from chaos.cli.trouble import tell
 
         raise click.exceptions.Exit(tell(error)) from error

@@ -11,6 +11,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from chaos.cli.base import HANDED_OVER
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -41,6 +43,7 @@ def commands() -> dict[str, click.Command]:
 def hand_over(ctx: click.Context, name: str, args: Sequence[str]) -> Any:
     """Run the toolkit's command `name` instead of the command of `ctx`; `args` are that command's own words."""
     root = ctx.find_root()
+    ctx.meta[HANDED_OVER] = True
     toolkit = group()
     if ARGUMENTS in root.meta:
         os.chdir(root.meta[DIRECTORY])  # it will follow --change-dir itself
