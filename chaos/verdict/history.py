@@ -52,7 +52,7 @@ class Op(NamedTuple):
     @property
     def cut_short(self) -> bool:
         """The load ended before it could complete: nobody's failure."""
-        return self.end is not None and self.end.type == "info" and self.end.error == "load ended"
+        return self.end is not None and self.end.type in {"info", "gap"} and self.end.error == "load ended"
 
 
 @dataclass(frozen=True, slots=True)

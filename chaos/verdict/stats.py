@@ -19,14 +19,14 @@ class Interval(NamedTuple):
     high: float
 
 
-def wilson(successes: int, n: int) -> Interval:
+def wilson(successes: int, n: int, z: float = Z95) -> Interval:
     """Bounds of a share, by the score method (E. B. Wilson, JASA 22, 1927); [0, 1] where n is 0."""
     if n <= 0:
         return Interval(0.0, 1.0)
     share = successes / n
-    shrink = 1 + Z95 * Z95 / n
-    middle = (share + Z95 * Z95 / (2 * n)) / shrink
-    half = Z95 * math.sqrt(share * (1 - share) / n + Z95 * Z95 / (4 * n * n)) / shrink
+    shrink = 1 + z * z / n
+    middle = (share + z * z / (2 * n)) / shrink
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / shrink
     low = 0.0 if successes == 0 else max(0.0, middle - half)
     high = 1.0 if successes == n else min(1.0, middle + half)
     return Interval(low, high)

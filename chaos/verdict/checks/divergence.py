@@ -11,10 +11,11 @@ the views differed and nobody looked after the bound. Source: strong eventual co
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from chaos.verdict import words
-from chaos.verdict.documents import Document, cold_tokens, digest, documents
+from chaos.verdict.documents import cold_tokens, digest, documents
 from chaos.verdict.findings import Check, CheckFindings, Violation
 from chaos.verdict.history import NS
 
@@ -32,24 +33,39 @@ class _View(NamedTuple):
     """None: the planned view did not come."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """A document at rest: when its clock began and its bound was due, and who saw what."""
+
+    key: str
+    clock: int
+    due: int
+    views: list[_View]
+    cold: list[_View]
+    settled: int | None
+
+
 def run(history: History, bounds: Bounds) -> CheckFindings:
     """Judge every document that was edited or that the load let come to rest."""
     found = CheckFindings()
     views: dict[str, list[_View]] = {}
     for op in history.of("view"):
-        if not op.cut_short:
-            views.setdefault(op.begin.key, []).append(_view(history, op))
+        views.setdefault(op.begin.key, []).append(_view(history, op))
     quiet = {event.key: event.t_ns for event in history.facts.get("quiet", ())}
     slowest = 0.0
     for document in documents(history).values():
         clock = _clock(history, quiet.get(document.key))
+        if clock is None and not document.edits and document.key not in quiet:
+            found.unjudged += 1
+            continue
         if clock is None:
             found.inconclusive += 1
             found.because(f"{document.key} never came to rest, or a fault was never off")
             continue
         seen, cold = views.get(document.key, []), [_cold(history, read) for read in document.cold]
         settled = _settled(seen)
-        _judge(history, document, clock, clock + int(bounds.convergence_s * NS), seen, cold, settled, found)
+        due = clock + int(bounds.convergence_s * NS)
+        _judge(history, _Rest(document.key, clock, due, seen, cold, settled), found)
         slowest = max(slowest, float("inf") if settled is None else max(0.0, (settled - clock) / NS))
     if found.judged:
         found.figures["convergence_s"] = slowest
@@ -76,7 +92,7 @@ def _cold(history: History, read: Op) -> _View:
 
 
 def _settled(views: list[_View]) -> int | None:
-    """When all views had last come to agree, for certain; None where they never did. A missing view agrees with none."""
+    """When all views had last come to agree, for certain; None: never. A missing view agrees with none."""
     first: dict[str, int] = {}
     for view in views:
         first[view.session] = min(first.get(view.session, view.begin_ns), view.begin_ns)
@@ -95,66 +111,58 @@ def _settled(views: list[_View]) -> int | None:
     return since
 
 
-def _judge(  # noqa: PLR0913 - the parts of one document, taken apart by the caller
-    history: History,
-    document: Document,
-    clock: int,
-    due: int,
-    views: list[_View],
-    cold: list[_View],
-    settled: int | None,
-    found: CheckFindings,
-) -> None:
-    pair = _differing(views, cold, due, settled)
+def _judge(history: History, rest: _Rest, found: CheckFindings) -> None:
+    pair = _differing(rest)
     if pair is not None:
         found.judged += 1
-        found.violations.append(_violation(history, document, clock, pair))
+        found.violations.append(_violation(history, rest, pair))
         return
-    reason = _doubt(views, cold, due, settled)
+    reason = _doubt(rest)
     if reason:
         found.inconclusive += 1
-        found.because(f"{document.key}: {reason}")
+        found.because(f"{rest.key}: {reason}")
     else:
         found.judged += 1
 
 
-def _differing(views: list[_View], cold: list[_View], due: int, settled: int | None) -> tuple[_View, _View] | None:
-    late = [view for view in [*views, *cold] if view.sha is not None and view.begin_ns >= due]
+def _differing(rest: _Rest) -> tuple[_View, _View] | None:
+    late = [view for view in [*rest.views, *rest.cold] if view.sha is not None and view.begin_ns >= rest.due]
     for view in late[1:]:
         if view.sha != late[0].sha:
             return late[0], view
-    if settled is not None:
-        final = max(views, key=lambda view: view.end_ns)
-        for read in cold:
-            if read.sha is not None and read.begin_ns >= settled and read.sha != final.sha:
+    if rest.settled is not None:
+        final = max(rest.views, key=lambda view: view.end_ns)
+        for read in rest.cold:
+            if read.sha is not None and read.begin_ns >= rest.settled and read.sha != final.sha:
                 return final, read
     return None
 
 
-def _doubt(views: list[_View], cold: list[_View], due: int, settled: int | None) -> str:
-    if not views:
+def _doubt(rest: _Rest) -> str:
+    if not rest.views:
         return "nobody looked once it was quiet"
-    if not cold or any(read.sha is None for read in cold):
+    if not rest.cold or any(read.sha is None for read in rest.cold):
         return "a cold read did not come"
-    if settled is None:
+    if rest.settled is None:
         return "the views differ or are missing, and too few were asked for after the bound"
-    if settled > due:
+    if rest.settled > rest.due:
         return "the views came to agree around the bound"
-    final = max(views, key=lambda view: view.end_ns)
-    return "a cold read differs, made too early to judge" if any(read.sha != final.sha for read in cold) else ""
+    final = max(rest.views, key=lambda view: view.end_ns)
+    return "a cold read differs, made too early to judge" if any(read.sha != final.sha for read in rest.cold) else ""
 
 
-def _violation(history: History, document: Document, clock: int, pair: tuple[_View, _View]) -> Violation:
+def _violation(history: History, rest: _Rest, pair: tuple[_View, _View]) -> Violation:
     one, other = sorted(pair)
     story = [
-        (clock, f"{document.key} is healed and quiet: no edit is on its way"),
+        *words.fault_story(history, history.t0_ns, rest.clock),
+        (rest.clock, f"{rest.key} is healed and quiet: no edit is on its way"),
         *[(view.end_ns, f"{view.who} sees {view.sha}") for view in (one, other)],
     ]
     says = (
-        f"{document.key} still differs {(other.begin_ns - clock) / NS:.1f} s after heal and quiet: "
+        f"{rest.key} still differs {(other.begin_ns - rest.clock) / NS:.1f} s after heal and quiet: "
         f"{one.who} and {other.who} do not see the same"
     )
-    return Violation(clock, says, tuple(story))
+    return Violation(rest.clock, says, tuple(story))
 
 
 check = Check("D3", "every document converges", "documents.diverged", run, lambda load: load.editors > 0)

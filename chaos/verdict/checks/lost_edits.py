@@ -32,9 +32,7 @@ def run(history: History, bounds: Bounds) -> CheckFindings:
     ripe = None if healed is None else (healed + int(bounds.convergence_s * NS) if history.faults else 0)
     for document in documents(history, looks=True).values():
         _judge_document(history, bounds, document, ripe, found)
-    found.figures["acknowledged"] = sum(
-        is_acknowledged(op) for op in history.of("edit", "offline_edit")
-    )
+    found.figures["acknowledged"] = sum(is_acknowledged(op) for op in history.of("edit", "offline_edit"))
     return found
 
 

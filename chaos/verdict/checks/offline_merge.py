@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 from chaos.verdict import words
 from chaos.verdict.documents import Document, cold_tokens, documents
 from chaos.verdict.findings import Check, CheckFindings, Violation
-from chaos.verdict.history import NS
+from chaos.verdict.history import NS, Op
 
 if TYPE_CHECKING:
     from chaos.model.event import Event
     from chaos.model.stack import Bounds
-    from chaos.verdict.history import History, Op
+    from chaos.verdict.history import History
 
 _CUTS = ("dropped", "refreshed", "vanish", "offline")
 
@@ -59,7 +59,7 @@ def _groups(history: History) -> list[_Group]:
     for order, f in enumerate(("offline", "offline_edit", "online", "idle_end")):
         events = history.ops.get(f, ()) if f == "offline_edit" else history.facts.get(f, ())
         for item in events:
-            event: Event = getattr(item, "begin", item)
+            event = item.begin if isinstance(item, Op) else item
             steps.append((event.t_ns, order, event.user, item))
     current: dict[str, _Group] = {}
     groups = []
@@ -86,7 +86,7 @@ def _cuts(history: History) -> dict[tuple[str, str], list[int]]:
     return cuts
 
 
-def _judge(  # noqa: PLR0913
+def _judge(
     history: History,
     bounds: Bounds,
     group: _Group,
@@ -113,7 +113,7 @@ def _judge(  # noqa: PLR0913
     _judge_idle(history, group, document, due, until, found, cut=until < min(stop, due))
 
 
-def _judge_idle(  # noqa: PLR0913
+def _judge_idle(
     history: History, group: _Group, document: Document, due: int, until: float, found: CheckFindings, *, cut: bool
 ) -> None:
     missing: list[str] = []
@@ -188,9 +188,7 @@ def _excused(history: History, bounds: Bounds, group: _Group, due: int) -> bool:
     )
 
 
-def _violation(  # noqa: PLR0913
-    history: History, group: _Group, document: Document, token: str, look: Op, *, how: str
-) -> Violation:
+def _violation(history: History, group: _Group, document: Document, token: str, look: Op, *, how: str) -> Violation:
     user = f"user {group.offline.user}"
     online_ns = group.online.t_ns if group.online else group.offline.t_ns
     edit = next(op for op in group.edits if op.begin.value == token)

@@ -91,8 +91,10 @@ def _end(history: History, *ops: Op) -> int:
 
 
 def _together(op: Op, twin: Op) -> bool:
-    return op.end is not None and twin.end is not None and max(op.start_ns, twin.start_ns) <= min(
-        op.end.t_ns, twin.end.t_ns
+    return (
+        op.end is not None
+        and twin.end is not None
+        and max(op.start_ns, twin.start_ns) <= min(op.end.t_ns, twin.end.t_ns)
     )
 
 
@@ -109,9 +111,10 @@ def _violation(history: History, op: Op, twin: Op | None) -> Violation:
     ]
     says = f"{user} {after} {room} and does not get in again ({words.result(op)})"
     if twin is not None and twin.outcome == "ok" and twin.end is not None:
+        fresh = words.who(twin.begin)
         story += [
-            (twin.begin.t_ns, f"{words.who(twin.begin)}, a fresh user, wants into {room}{words.via(twin.begin.region)}"),
-            (twin.end.t_ns, f"{words.who(twin.begin)} is in{words.by(twin.end.node)}"),
+            (twin.begin.t_ns, f"{fresh}, a fresh user, wants into {room}{words.via(twin.begin.region)}"),
+            (twin.end.t_ns, f"{fresh} is in{words.by(twin.end.node)}"),
         ]
         says += f", while a fresh user, {twin.begin.user}, does"
     return Violation(begin.t_ns, says, tuple(story))

@@ -1,0 +1,161 @@
+"""A small language to write records in: seconds instead of nanoseconds, one call per thing that happened."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from chaos.model.event import Event
+from chaos.model.experiment import Threshold
+from chaos.model.stack import Bounds
+from chaos.model.verdict import Place
+from chaos.verdict.findings import CheckFindings
+from chaos.verdict.history import History, build
+
+NS = 1_000_000_000
+BOUNDS = Bounds(
+    visibility_s=1,
+    join_s=5,
+    leave_s=3,
+    clean_ghost_s=2,
+    unclean_ghost_s=5,
+    resume_s=3,
+    edit_s=5,
+    grace_s=5,
+    convergence_s=5,
+)
+ORIGIN = 1000 * NS
+
+
+def sha(tokens: list[str]) -> str:
+    return hashlib.sha256("\n".join(tokens).encode()).hexdigest()[:16]
+
+
+def rule(text: str, phase: str = "fault", line: int = 7) -> Threshold:
+    metric, op, number = text.split()
+    scale = {"%": 0.01, "ms": 0.001, "s": 1.0}
+    unit = next((unit for unit in ("%", "ms", "s") if number.endswith(unit)), "")
+    value = float(number.removesuffix(unit)) * scale.get(unit, 1.0)
+    return Threshold(
+        text=text, phase=phase, metric=metric, op=op, value=round(value, 9), place=Place(file="e.json", line=line)
+    )
+
+
+class Record:
+    """Events in the making. Times are seconds since the load began."""
+
+    def __init__(self, *, end: float = 60, fault_at: float = 10, healed_at: float = 20, final_at: float = 50) -> None:
+        self.events: list[Event] = []
+        self.seq: dict[str, int] = {}
+        self.op = 0
+        self.seen: dict[tuple[str, str], list[str]] = {}
+        self.phases = [("warm-up", 0.0), ("baseline", 2.0), ("fault", fault_at), ("recovery", healed_at)]
+        self.phases += [("final", final_at), ("end", end)]
+
+    def add(self, t: float, kind: str, f: str, *, worker: str = "load", **parts: Any) -> Event:
+        seq = self.seq.get(worker, 0)
+        self.seq[worker] = seq + 1
+        event = Event(seq, ORIGIN + round(t * NS), kind, f, worker, **parts)
+        self.events.append(event)
+        return event
+
+    def do(
+        self,
+        f: str,
+        t: float,
+        done: float | None,
+        outcome: str = "ok",
+        *,
+        user: str = "u1",
+        session: str = "",
+        key: str = "room-1",
+        region: str = "cn-east",
+        node: str = "",
+        value: Any = None,
+        answer: Any = None,
+        error: str = "",
+        intended: float | None = None,
+    ) -> Record:
+        """An operation from `t` to `done` (None: it stays open)."""
+        self.op += 1
+        parts: dict[str, Any] = {"user": user, "session": session or f"{user}.1", "key": key, "region": region}
+        parts |= {"op": self.op, "intended_ns": 0 if intended is None else ORIGIN + round(intended * NS)}
+        self.add(t, "invoke", f, value=value, **parts)
+        if done is not None:
+            self.add(done, outcome, f, value=answer, node=node, error=error, **parts)
+        return self
+
+    def fact(self, f: str, t: float, *, kind: str = "info", user: str = "u1", session: str = "", **parts: Any) -> Record:
+        self.add(t, kind, f, user=user, session=session or f"{user}.1", **{"key": "room-1", "region": "cn-east"} | parts)
+        return self
+
+    def stay(self, t: float, until: float, *, user: str = "u1", **parts: Any) -> Record:
+        """Join at `t` and leave at `until`, both at once."""
+        self.do("join", t, t + 0.05, user=user, intended=t, **parts)
+        return self.do("leave", until, until + 0.05, user=user, **parts)
+
+    def look(self, t: float, sessions: list[str] | None, *, key: str = "room-1", region: str = "cn-north") -> Record:
+        """An observer's look at a room; None: it did not come."""
+        outcome = "gap" if sessions is None else "obs"
+        return self.do("roster", t, t + 0.02, outcome, user="watcher", key=key, region=region, answer=sessions)
+
+    def edit(self, t: float, token: str, done: float | None = None, outcome: str = "ok", **parts: Any) -> Record:
+        known: dict[str, Any] = {"user": "e1", "key": "doc-1", "node": "doc-e1", "answer": {"level": "durable"}}
+        return self.do("edit", t, t + 0.02 if done is None else done, outcome, value=token, intended=t, **known | parts)
+
+    def sight(self, t: float, tokens: list[str] | None, *, session: str = "o1.1", key: str = "doc-1") -> Record:
+        """A document observer's look, recorded as the difference to its last; None: it did not come."""
+        before = self.seen.setdefault((session, key), [])
+        parts: dict[str, Any] = {"user": session.split(".")[0], "session": session, "key": key, "region": "cn-north"}
+        if tokens is None:
+            return self.do("tokens", t, t + 0.01, "gap", **parts)
+        same = 0
+        while same < min(len(before), len(tokens)) and before[same] == tokens[same]:
+            same += 1
+        answer = {"splice": [same, len(before) - same, tokens[same:]], "n": len(tokens), "sha": sha(tokens)}
+        before[:] = tokens
+        return self.do("tokens", t, t + 0.01, "obs", answer=answer, **parts)
+
+    def cold(self, t: float, tokens: list[str] | None, *, region: str = "cn-north", key: str = "doc-1") -> Record:
+        outcome = "gap" if tokens is None else "obs"
+        return self.do("cold_read", t, t + 0.1, outcome, user="reader", key=key, region=region, answer=tokens)
+
+    def view(
+        self, t: float, tokens: list[str] | None, *, user: str = "e1", kind: str = "stayed", key: str = "doc-1"
+    ) -> Record:
+        answer = None if tokens is None else {"kind": kind, "n": len(tokens), "sha": sha(tokens)}
+        return self.do("view", t, t + 0.01, "gap" if tokens is None else "obs", user=user, key=key, answer=answer)
+
+    def fault(
+        self,
+        on: float = 10,
+        off: float | None = 20,
+        *,
+        bit: bool = True,
+        clean: bool = True,
+        name: str = "congestion",
+        fault: str = "congestion",
+        **reach: Any,
+    ) -> Record:
+        parts: dict[str, Any] = {"worker": "conductor", "key": f"{name}-{on:g}"}
+        value = {"name": name, "fault": fault, "band": "#d33", "says": "harm", "duration": 10}
+        self.add(on - 0.01, "fault", "intent", value=value, **parts)
+        self.add(on, "fault", "on", value={"reach": reach}, **parts)
+        self.add(on + 0.5, "fault", "bite", value={"bit": bit, "says": "rtt 3 -> 243 ms", "measured": {}}, **parts)
+        if off is not None:
+            self.add(off, "fault", "off", value={"says": "gone"}, **parts)
+            self.add(off + 0.1, "fault", "off-proof", value={"clean": clean, "says": "nothing left"}, **parts)
+        return self
+
+    def history(self) -> History:
+        phases = [
+            Event(seq, ORIGIN + round(t * NS), "phase", name, "phases") for seq, (name, t) in enumerate(self.phases)
+        ]
+        return build([*self.events, *phases])
+
+
+def findings(name: str, record: Record, bounds: Bounds = BOUNDS) -> CheckFindings:
+    """What one check finds in a record."""
+    from chaos.verdict.checks import registry
+
+    return registry()[name].run(record.history(), bounds)
