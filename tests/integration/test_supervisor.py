@@ -1,0 +1,357 @@
+"""Stacks of real processes: how they start, what is done to their nodes, and that nothing outlives its owner."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from stack_rig import mentions, until, write_stack
+
+from chaos.errors import NoSuchTarget, StackFailed
+from chaos.model.link import LinkEffect
+from chaos.model.stack import NodeSpec, ServiceSpec, StackSpec
+from chaos.runtimes import control, http, launch, ports, process, undo
+from chaos.runtimes.base import Runtime
+from chaos.runtimes.process import ProcessRuntime, RunningStack
+from chaos.runtimes.stackfile import load_stack
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLLAB_CHAOS_STATE", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[RunningStack]:
+    with process.start_stack(load_stack(str(write_stack(tmp_path)))) as running:
+        yield running
+
+
+def test_stack_starts_serves_and_leaves_nothing(tmp_path: Path) -> None:
+    """Every node and link serves when `start_stack` returns; after `close` no process and no folder is left."""
+    seen: list[str] = []
+    with process.start_stack(load_stack(str(write_stack(tmp_path))), on_progress=seen.append) as stack:
+        assert sorted(seen) == ["one", "proxy", "two"]
+        assert http.get(stack.site.node_ports["two"]).status == 200
+        assert http.get(stack.site.link_ports["users--one"]).body == b"ok"
+        assert {state.state for state in stack.runtime.states().values()} == {"up"}
+        assert isinstance(stack.runtime, Runtime)
+        assert stack.runtime.logs("one") == ("serving",)
+        folder = Path(stack.site.directory)
+        assert (folder / "site.json").exists()
+        stack.close(logs_to=tmp_path / "kept")
+    assert not folder.exists()
+    assert not mentions(str(tmp_path))
+    assert (tmp_path / "kept" / "one.log").read_text() == "serving\n"
+
+
+def test_two_stacks_live_side_by_side(tmp_path: Path, stack: RunningStack) -> None:
+    """A second stack of the same file gets ports and an id of its own, and both are listed."""
+    with process.start_stack(load_stack(str(tmp_path / "stack.yaml"))) as second:
+        assert not set(second.site.node_ports.values()) & set(stack.site.node_ports.values())
+        assert [site.id for site in process.list_stacks()] == [stack.site.id, second.site.id]
+        with pytest.raises(NoSuchTarget, match="2 stacks"):
+            process.attach_stack("tiny")
+    assert [site.id for site in process.list_stacks()] == [stack.site.id]
+
+
+def test_node_that_crashes_is_named_with_its_last_words(tmp_path: Path) -> None:
+    """A node that ends at start makes StackFailed with its name, exit code and log, and nothing is left running."""
+    with pytest.raises(StackFailed, match=r"node two ended with exit code 3") as caught:
+        process.start_stack(load_stack(str(write_stack(tmp_path, "crash"))))
+    assert "fatal: no such table" in caught.value.evidence
+    assert caught.value.hint
+    assert not mentions(str(tmp_path))
+    assert process.list_stacks() == ()
+
+
+def test_node_that_never_answers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that runs but does not serve makes StackFailed after the bound, and nothing is left running."""
+    monkeypatch.setattr(launch, "START_S", 1.0)
+    with pytest.raises(StackFailed, match=r"node two did not answer \(GET /healthz on port \d+\) within 1 s"):
+        process.start_stack(load_stack(str(write_stack(tmp_path, "mute"))))
+    assert not mentions(str(tmp_path))
+
+
+def test_command_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """A command that cannot be started makes StackFailed that says so."""
+    node = NodeSpec(name="ghost", command=(str(tmp_path / "no-such-program"),))
+    with pytest.raises(StackFailed, match="node ghost cannot be started: No such file"):
+        process.start_stack(StackSpec(stack="broken", services={"x": ServiceSpec(nodes=(node,))}))
+
+
+def test_port_that_is_taken_is_said(tmp_path: Path) -> None:
+    """A node that asks for a port where somebody listens is refused before anything starts."""
+    claim = ports.claim(1)
+    with socket.create_server(("127.0.0.1", claim.ports[0])):
+        node = NodeSpec(name="fixed", command=("true",), port=claim.ports[0])
+        with pytest.raises(StackFailed, match=f"port {claim.ports[0]}, which node fixed asks for, is taken") as caught:
+            process.start_stack(StackSpec(stack="broken", services={"x": ServiceSpec(nodes=(node,))}))
+    assert "leave `port` out" in caught.value.hint
+    claim.close()
+
+
+def test_attached_stack_has_nothing_of_ours(tmp_path: Path) -> None:
+    """A stack of URLs alone starts nothing, and asking its processes for anything is refused."""
+    node = NodeSpec(name="theirs", port=1)
+    spec = StackSpec(stack="attached", services={"x": ServiceSpec(nodes=(node,), urls={"default": "ws://h:1/{key}"})})
+    with process.start_stack(spec) as stack:
+        assert stack.site.supervisor == ""
+        assert stack.runtime.states() == {}
+        assert stack.runtime.active() == ()
+        assert stack.site.spec.services["x"].urls == {"default": "ws://h:1/{key}"}
+        with pytest.raises(StackFailed, match="attached"):
+            stack.runtime.kill("f", ("theirs",), 1, None)
+
+
+def test_kill_and_release(stack: RunningStack) -> None:
+    """A killed node is down when `kill` returns, and up and healthy again when `release` does; twice is no error."""
+    runtime = stack.runtime
+    before = runtime.states()["one"]
+    runtime.kill("f", ("one",), 20, None)
+    down = runtime.states()["one"]
+    assert (down.state, down.pid, down.exit_code, down.faults) == ("down", 0, -signal.SIGKILL, ("f",))
+    assert runtime.active() == ("f",)
+    with pytest.raises(http.NoAnswer):
+        http.get(stack.site.node_ports["one"], timeout_s=1)
+    runtime.release("f")
+    runtime.release("f")
+    after = runtime.states()["one"]
+    assert (after.state, after.restarts, after.faults) == ("up", 1, ())
+    assert after.pid != before.pid
+    assert http.get(stack.site.link_ports["users--one"]).status == 200
+
+
+def test_kill_with_restart(stack: RunningStack) -> None:
+    """With `restart_after_s` the node comes back by itself while the lease still stands."""
+    began = time.monotonic()
+    stack.runtime.kill("f", ("one",), 20, 0.4)
+    until(lambda: stack.runtime.states()["one"].state == "up")
+    assert time.monotonic() - began >= 0.4
+    assert stack.runtime.active() == ("f",)
+    until(lambda: control.call(stack.site.supervisor, "ps")["one"]["restarts"] == 1)
+    stack.runtime.release("f")
+
+
+def test_kill_lease_runs_out(stack: RunningStack) -> None:
+    """When nobody renews the lease, the killed node is started again."""
+    stack.runtime.kill("f", ("one",), 0.4, None)
+    until(lambda: stack.runtime.states()["one"].state == "up")
+    assert stack.runtime.active() == ()
+
+
+def test_renewal_prolongs_a_lease(stack: RunningStack) -> None:
+    """A renewed lease outlives its first term."""
+    stack.runtime.pause("f", ("one",), 0.3)
+    stack.runtime.renew("f", 1.2)
+    began = time.monotonic()
+    until(lambda: not stack.runtime.active())
+    assert time.monotonic() - began > 0.8
+
+
+def test_two_kills_need_two_releases(stack: RunningStack) -> None:
+    """A node that two faults killed comes back when the last of them lets go."""
+    stack.runtime.kill("f", ("one",), 20, None)
+    stack.runtime.kill("g", ("one",), 20, None)
+    stack.runtime.release("f")
+    assert stack.runtime.states()["one"].state == "down"
+    stack.runtime.release("g")
+    assert stack.runtime.states()["one"].state == "up"
+
+
+def test_pause_and_its_expiry(stack: RunningStack) -> None:
+    """A paused node is stopped and silent; when the lease runs out it answers again."""
+    stack.runtime.pause("f", ("one",), 0.8)
+    state = stack.runtime.states()["one"]
+    assert state.state == "stopped"
+    until(lambda: psutil.Process(state.pid).status() == psutil.STATUS_STOPPED)
+    with pytest.raises(http.NoAnswer, match="timed out"):
+        http.get(stack.site.node_ports["one"], timeout_s=0.2)
+    until(lambda: stack.runtime.states()["one"].state == "up")
+    assert http.get(stack.site.node_ports["one"]).status == 200
+
+
+def test_paused_node_can_be_killed_and_comes_back(stack: RunningStack) -> None:
+    """Kill wins over pause, and after both are released the node is up."""
+    stack.runtime.pause("f", ("one",), 20)
+    stack.runtime.kill("g", ("one",), 20, None)
+    assert stack.runtime.states()["one"].state == "down"
+    stack.runtime.release("g")
+    assert stack.runtime.states()["one"].state == "stopped"
+    stack.runtime.release("f")
+    assert http.get(stack.site.node_ports["one"]).status == 200
+
+
+def test_throttle_leaves_the_share_asked_for(tmp_path: Path) -> None:
+    """Throttled to 0.2 and 0.5, two busy nodes get these shares of what they had; released, they run on."""
+    write_stack(tmp_path)
+    command = ("${python}", str(tmp_path / "burn.py"), "${port}")
+    nodes = tuple(NodeSpec(name=name, command=command, health=None) for name in ("slow", "half"))
+    with process.start_stack(StackSpec(stack="busy", services={"x": ServiceSpec(nodes=nodes)})) as stack:
+        pids = {name: state.pid for name, state in stack.runtime.states().items()}
+        stack.runtime.throttle("f", ("slow",), 0.2, 20)
+        stack.runtime.throttle("f", ("half",), 0.5, 20)
+        assert {state.state for state in stack.runtime.states().values()} == {"slow"}
+        shares = _cpu_shares(pids, 2.0)
+        stack.runtime.release("f")
+        assert {state.state for state in stack.runtime.states().values()} == {"up"}
+        free = _cpu_shares(pids, 0.5)
+    # The machine may be busy: less than asked is the others' doing, more would be ours.
+    assert 0.1 <= shares["slow"] <= 0.23
+    assert 0.25 <= shares["half"] <= 0.55
+    assert free["slow"] > shares["slow"]
+    assert not mentions(str(tmp_path))
+
+
+def _cpu_shares(pids: dict[str, int], over_s: float) -> dict[str, float]:
+    def used() -> dict[str, float]:
+        return {name: sum(psutil.Process(pid).cpu_times()[:2]) for name, pid in pids.items()}
+
+    before, began = used(), time.perf_counter()
+    time.sleep(over_s)
+    after, span = used(), time.perf_counter() - began
+    return {name: (after[name] - before[name]) / span for name in pids}
+
+
+def test_smaller_share_wins(stack: RunningStack) -> None:
+    """Two throttles on a node: the smaller holds, then the other, then none."""
+    stack.runtime.throttle("f", ("one",), 0.5, 20)
+    stack.runtime.throttle("g", ("one",), 0.3, 20)
+    assert stack.runtime.states()["one"].faults == ("f", "g")
+    stack.runtime.release("g")
+    assert stack.runtime.states()["one"].state == "slow"
+    stack.runtime.release("f")
+    assert stack.runtime.states()["one"].state == "up"
+    assert psutil.Process(stack.runtime.states()["one"].pid).status() != psutil.STATUS_STOPPED
+
+
+def test_crashed_node_can_be_started(stack: RunningStack) -> None:
+    """A node that died by itself is shown as down with its code, is not started behind our back, and can be started."""
+    os.kill(stack.runtime.states()["two"].pid, signal.SIGKILL)
+    until(lambda: stack.runtime.states()["two"].state == "down")
+    stack.runtime.release("nothing")
+    assert stack.runtime.states()["two"].exit_code == -signal.SIGKILL
+    stack.runtime.start("two")
+    assert http.get(stack.site.node_ports["two"]).status == 200
+
+
+def test_unknown_node_is_refused(stack: RunningStack) -> None:
+    """A request that names a node the stack does not have is refused and changes nothing."""
+    with pytest.raises(control.AgentRefused, match="nobody"):
+        stack.runtime.pause("f", ("one", "nobody"), 5)
+    assert stack.runtime.active() == ()
+
+
+def test_undo_from_json_alone(stack: RunningStack) -> None:
+    """Undo primitives heal processes and links from plain data, twice, and call a stack that is gone a success."""
+    stack.runtime.kill("f", ("one",), 20, None)
+    stack.runtime.shape("f", ("users--one",), LinkEffect(delay_ms=50), 20, 1)
+    records = [undo.process_release(stack.site, "f"), undo.link_release(stack.site, "f")]
+    thawed = [type(record).model_validate_json(record.model_dump_json()) for record in records]
+    assert [undo.undo(record) for record in thawed] == ["released", "released"]
+    assert [undo.undo(record) for record in thawed] == ["released", "released"]
+    assert stack.runtime.active() == ()
+    assert stack.runtime.states()["one"].state == "up"
+    stack.close()
+    assert [undo.undo(record) for record in thawed] == ["already gone", "already gone"]
+
+
+def test_detached_stack_lives_until_it_is_stopped(tmp_path: Path) -> None:
+    """A detached stack outlives the object that started it, can be attached to, and ends with `stop_stack`."""
+    path = write_stack(tmp_path)
+    with process.start_stack(load_stack(str(path)), detached=True) as started:
+        identity = started.site.id
+    with process.attach_stack(identity) as attached:
+        assert http.get(attached.site.link_ports["users--one"]).status == 200
+    assert process.stack_logs("tiny", "one") == ("serving",)
+    with pytest.raises(NoSuchTarget):
+        process.stack_logs("tiny", "three")
+    process.stop_stack("tiny")
+    assert process.list_stacks() == ()
+    assert not mentions(str(tmp_path))
+    with pytest.raises(NoSuchTarget, match="no running stack"):
+        process.attach_stack(identity)
+
+
+OWNER = """
+import sys, time
+from chaos.runtimes import process
+from chaos.runtimes.stackfile import load_stack
+stack = process.start_stack(load_stack(sys.argv[1]), detached=len(sys.argv) > 2)
+print(stack.site.directory, flush=True)
+time.sleep(60)
+"""
+
+
+def _owner(path: Path, *more: str) -> tuple[subprocess.Popen[str], Path]:
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(path), *more], stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        start_new_session=True,
+    )
+    assert owner.stdout is not None
+    return owner, Path(owner.stdout.readline().strip())
+
+
+def _runtime(folder: Path) -> ProcessRuntime:
+    return process.attach_stack(folder.name).runtime
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_owned_stack_dies_with_its_owner(tmp_path: Path, number: signal.Signals) -> None:
+    """When the owner is killed, every node dies too, the paused and the throttled ones included."""
+    owner, folder = _owner(write_stack(tmp_path))
+    with owner:
+        runtime = _runtime(folder)
+        runtime.pause("f", ("one",), 60)
+        runtime.throttle("g", ("two",), 0.3, 60)
+        os.kill(owner.pid, number)
+    until(lambda: not mentions(str(tmp_path)))
+    assert process.list_stacks() == ()
+    assert not folder.exists()
+
+
+def test_ctrl_c_of_the_owner_does_not_reach_the_nodes(tmp_path: Path) -> None:
+    """A SIGINT to the owner's process group leaves the stack to its owner, which decides what to do with it."""
+    owner, folder = _owner(write_stack(tmp_path), "detached")
+    with owner:
+        os.killpg(owner.pid, signal.SIGINT)
+        owner.wait(5)
+    assert {state.state for state in _runtime(folder).states().values()} == {"up"}
+    process.stop_stack(folder.name)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="PR_SET_PDEATHSIG is Linux's")
+def test_nodes_die_with_a_killed_supervisor(tmp_path: Path) -> None:
+    """When the supervisor itself is killed, its nodes and the proxy die, also a paused one."""
+    owner, folder = _owner(write_stack(tmp_path), "detached")
+    runtime = _runtime(folder)
+    runtime.pause("f", ("one",), 60)
+    (supervisor,) = [one for one in mentions(str(folder)) if "chaos.runtimes.supervisor" in one.cmdline()]
+    supervisor.kill()
+    with owner:
+        os.kill(owner.pid, signal.SIGKILL)
+    until(lambda: not mentions(str(tmp_path)))
+    assert process.list_stacks() == ()
+
+
+def test_children_of_a_node_end_with_it(tmp_path: Path) -> None:
+    """A node that is a shell with children is paused and killed as one."""
+    write_stack(tmp_path)
+    line = f"{sys.executable} {tmp_path}/node.py ${{port}}; true"
+    node = NodeSpec(name="shell", command=("sh", "-c", line))
+    with process.start_stack(StackSpec(stack="nested", services={"x": ServiceSpec(nodes=(node,))})) as stack:
+        stack.runtime.kill("f", ("shell",), 20, None)
+        until(lambda: not mentions(f"{tmp_path}/node.py"))
+        stack.runtime.release("f")
+        assert http.get(stack.site.node_ports["shell"]).status == 200
+    assert not mentions(str(tmp_path))
