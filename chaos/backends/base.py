@@ -119,7 +119,7 @@ class Backend:
     serves: str
     """meetings or documents."""
     ack: str
-    """local, received, applied or durable: the weakest that a server of this protocol may mean; a stack may say more."""
+    """local, received, applied or durable: the weakest that a server may mean by it; a stack may say more."""
     says: str
     """One line for `chaos list backends`."""
     session: Callable[[Entry], Any]

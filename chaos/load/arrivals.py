@@ -11,13 +11,14 @@ never without either.
 from __future__ import annotations
 
 import heapq
-import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from chaos.load.plan import Edit, EditorPlan, Person, Plan, Visit, Watcher, Window
+from chaos.load.chance import chance
+from chaos.load.plan import Edit, EditorPlan, End, Person, Plan, Visit, Watcher, Window
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Sequence
 
     from chaos.model.experiment import LoadSpec
@@ -62,8 +63,8 @@ def make_plan(
     if not regions:
         message = "a load needs at least one region to come in through"
         raise ValueError(message)
-    people = _People(load, random.Random(f"{seed}:people"), tuple(regions), horizon_s).all(min(warm_up_s, horizon_s))
-    editors = _editors(load, random.Random(f"{seed}:editors"), regions, horizon_s, warm_up_s, idle_s)
+    people = _People(load, chance(seed, "people"), tuple(regions), horizon_s).all(min(warm_up_s, horizon_s))
+    editors = _editors(load, chance(seed, "editors"), regions, horizon_s, warm_up_s, idle_s)
     return Plan(horizon_s, people, editors, _watchers(load, regions, horizon_s))
 
 
@@ -152,7 +153,7 @@ class _People:
     def _go(self, draft: _Draft) -> None:
         """Decide how the last visit ends, and whether another follows."""
         index = int(draft.user[1:]) - 1
-        end = "vanish" if self.vanishes() else "leave"
+        end: End = "vanish" if self.vanishes() else "leave"
         draft.visits[-1] = replace(draft.visits[-1], end=end)
         if not draft.returns or not self.comes_back():
             return
@@ -208,7 +209,7 @@ def _refreshing(load: LoadSpec, rng: random.Random, regions: Sequence[str]) -> s
 def _windows(
     user: str, first_s: float, period_s: float, offline_s: float, idle_s: float, horizon_s: float
 ) -> tuple[Window, ...]:
-    windows = []
+    windows: list[Window] = []
     off_s = first_s
     while off_s + offline_s < horizon_s:
         back_s = off_s + offline_s
@@ -218,7 +219,7 @@ def _windows(
     return tuple(windows)
 
 
-def _edits(  # noqa: PLR0913, PLR0917 - one editor's whole story
+def _edits(
     load: LoadSpec, rng: random.Random, user: str, at_s: float, windows: tuple[Window, ...], horizon_s: float
 ) -> tuple[Edit, ...]:
     times: list[tuple[float, bool]] = []
@@ -239,9 +240,9 @@ def _watchers(load: LoadSpec, regions: Sequence[str], horizon_s: float) -> tuple
     rooms = load.rooms if load.participants else 0
     documents = load.documents if load.editors else 0
     for index in range(rooms):
-        at_s = min(LOOK_S * index / rooms, horizon_s)
+        at_s = min(LOOK_S * (1 + index / rooms), horizon_s)
         watchers.append(Watcher(f"o-room-{index}", "room", f"room-{index}", home(index, regions), at_s, LOOK_S))
     for index in range(documents):
-        at_s = min(LOOK_S * index / documents, horizon_s)
+        at_s = min(LOOK_S * (1 + index / documents), horizon_s)
         watchers.append(Watcher(f"o-doc-{index}", "document", f"doc-{index}", home(index, regions), at_s, LOOK_S))
     return tuple(watchers)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from chaos.backends.base import Lost, NotSent, Refused
 from chaos.load.retry import delay_s
+from chaos.model.event import Type
 
 if TYPE_CHECKING:
     import random
@@ -36,9 +37,9 @@ class Outcome:
         if self.granted:
             op.ok({"attempts": self.attempts}, node)
         elif self.certain:
-            op.fail(self.error, self.node)
+            op.end(Type.FAIL, value={"attempts": self.attempts}, node=self.node, error=self.error)
         else:
-            op.info(self.error, self.node)
+            op.end(Type.INFO, value={"attempts": self.attempts}, node=self.node, error=self.error)
 
 
 async def attempt(

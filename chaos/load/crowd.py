@@ -39,8 +39,12 @@ class Crowd:
         world = self.world
         world.begin()
         self._arrivals(self.plan.horizon_s)
-        for one in (*self.room_watchers, *self.document_watchers, *self.editors):
-            world.spawn(one.run())
+        for work in (
+            *(watcher.run() for watcher in self.room_watchers),
+            *(watcher.run() for watcher in self.document_watchers),
+            *(editor.run() for editor in self.editors),
+        ):
+            world.spawn(work)
         if self.rooms is not None:
             world.spawn(self._arrive())
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from typing import TYPE_CHECKING, Any
 
 from chaos.backends.base import BackendError, DocumentSession, Lost, NotSent, Refused
+from chaos.load.chance import chance
 from chaos.load.plan import Edit, EditorPlan, Window
 from chaos.load.retry import CAP_S, delay_s
 
@@ -31,7 +31,7 @@ class Client:
         """After a drop it comes back with an empty copy, as a new session."""
         self.up = asyncio.Event()
         self.drops = 0
-        self.rng = random.Random(f"{world.seed}:{user}")
+        self.rng = chance(world.seed, user)
         self._number = 0
         self._connecting: asyncio.Task[None] | None = None
         self.link = self._new_link()
@@ -91,7 +91,7 @@ class Client:
     def refreshed(self) -> None:
         """What is to be recorded when the copy was thrown away."""
 
-    def fact(self, f: str, **parts: object) -> None:
+    def fact(self, f: str, **parts: Any) -> None:
         self.world.scribe.fact(
             f, user=self.user, session=self.link.session, key=self.document, region=self.region, **parts
         )

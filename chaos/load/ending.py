@@ -9,8 +9,11 @@ from chaos.backends.base import BackendError, DocumentSession
 from chaos.load.editor import Client, Editor
 from chaos.load.observer import DocumentWatcher, RoomWatcher, view
 from chaos.load.retry import CAP_S
+from chaos.load.world import wait
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chaos.load.participant import Rooms
     from chaos.load.world import Ways, World
 
@@ -28,8 +31,7 @@ async def end_rooms(world: World, rooms: Rooms, watchers: list[RoomWatcher]) -> 
     await asyncio.gather(*(watcher.stop() for watcher in watchers))
 
 
-async def _bounded(done: object, longest_s: float) -> None:
-    assert callable(done)  # noqa: S101
+async def _bounded(done: Callable[[], bool], longest_s: float) -> None:
     for _ in range(int(longest_s / 0.05)):
         if done():
             return
@@ -64,6 +66,7 @@ class DocumentEnd:
             reader = Client(world, self.ways, f"f-{self.document}-{region}", self.document, region, fresh=True)
             reader.connect()
             self.readers.append(reader)
+        await asyncio.gather(*(wait(reader.up, world.attempt_s) for reader in self.readers))
         end_s = world.now_s() + world.bounds.convergence_s + ROUND_S
         while not self._views():
             if world.now_s() >= end_s:

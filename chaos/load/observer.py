@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import random
 from typing import TYPE_CHECKING, Any
 
 from chaos.backends.base import BackendError, MeetingSession
+from chaos.load.chance import chance
 from chaos.load.editor import Client
 from chaos.load.retry import CAP_S, delay_s
 from chaos.model.event import Type
@@ -70,7 +70,7 @@ class RoomWatcher(Looking):
         self.world = world
         self.ways = ways
         self.plan = plan
-        self._rng = random.Random(f"{world.seed}:{plan.user}")
+        self._rng = chance(world.seed, plan.user)
         self._number = 0
         self._up = False
         self._joining: asyncio.Task[None] | None = None
@@ -136,9 +136,7 @@ class RoomWatcher(Looking):
 
     async def look(self, at_ns: int) -> None:
         link, plan = self.link, self.plan
-        op = self.world.scribe.invoke(
-            "roster", plan.user, link.session, plan.key, plan.region, intended_ns=at_ns
-        )
+        op = self.world.scribe.invoke("roster", plan.user, link.session, plan.key, plan.region, intended_ns=at_ns)
         if not self._up:
             op.gap("not connected")
             return

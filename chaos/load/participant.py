@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chaos.backends.base import BackendError, Lost, MeetingSession, NotSent, Refused
 from chaos.load.attempt import Outcome, attempt
+from chaos.load.chance import chance
 from chaos.load.plan import Person, Visit
 from chaos.load.world import wait
 
@@ -79,7 +79,7 @@ class Participant:
         self.wake = asyncio.Event()
         self.link: MeetingSession | None = None
         self.inside = False
-        self._rng = random.Random(f"{self.world.seed}:{person.user}")
+        self._rng = chance(self.world.seed, person.user)
         self._number = 0
         self._gone = ""
         self._in_ns = 0
@@ -155,7 +155,7 @@ class Participant:
         self._in_ns = time.monotonic_ns()
         outcome.close(op, self.link.node if self.link else "")
 
-    def _fact(self, f: str, **parts: object) -> None:
+    def _fact(self, f: str, **parts: Any) -> None:
         session = self.link.session if self.link else ""
         person = self.person
         self.world.scribe.fact(f, user=person.user, session=session, key=person.room, region=person.region, **parts)
@@ -227,9 +227,7 @@ class Participant:
         if link is None or world.stopping:
             return False
         at_ns = time.monotonic_ns()
-        op = world.scribe.invoke(
-            "resume", person.user, link.session, person.room, person.region, intended_ns=at_ns
-        )
+        op = world.scribe.invoke("resume", person.user, link.session, person.room, person.region, intended_ns=at_ns)
         outcome = await attempt(
             link.resume,
             until_s=at_ns / 1e9 + min(world.bounds.resume_s, world.load.patience_s),

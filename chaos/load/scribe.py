@@ -31,7 +31,7 @@ class Op:
 
     __slots__ = ("f", "intended_ns", "key", "number", "region", "scribe", "session", "user")
 
-    def __init__(self, scribe: Scribe, f: str, number: int, who: dict[str, str], intended_ns: int) -> None:  # noqa: PLR0917
+    def __init__(self, scribe: Scribe, f: str, number: int, who: dict[str, Any], intended_ns: int) -> None:
         self.scribe = scribe
         self.f = f
         self.number = number
@@ -81,7 +81,7 @@ class Scribe:
     ) -> Op:
         """Record that an operation begins now."""
         number = self.recorder.next_op()
-        who = {"user": user, "session": session, "key": key, "region": region}
+        who: dict[str, Any] = {"user": user, "session": session, "key": key, "region": region}
         self.recorder.record(Type.INVOKE, f, op=number, intended_ns=intended_ns, value=value, **who)
         op = Op(self, f, number, who, intended_ns)
         self.open[number] = op
@@ -92,7 +92,7 @@ class Scribe:
         self.counts[f] += 1
         self.recorder.record(kind, f, **parts)
 
-    def ended(self, op: Op, kind: Type, value: Any, node: str, error: str) -> None:  # noqa: PLR0917 - an event's parts
+    def ended(self, op: Op, kind: Type, value: Any, node: str, error: str) -> None:
         now_ns = time.monotonic_ns()
         self.recorder.record(
             kind,
