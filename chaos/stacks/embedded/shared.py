@@ -104,24 +104,21 @@ class Document:
         """Carry out one message of a client; Malformed if it is none."""
         match kind:
             case Kind.SYNC | Kind.SYNC_REPLY:
-                self._sync(seat, reader.uint(), reader.bytes(), ask_back=kind == Kind.SYNC)
+                self._sync(seat, reader.uint(), reader.bytes())
             case Kind.AWARENESS:
                 changed = self._awareness.apply(reader.bytes(), time.monotonic())
                 seat.clients |= changed
                 self._tell_awareness(changed)
-            case Kind.QUERY_AWARENESS:
-                seat.send(wire.awareness(seat.address, self._awareness.encode(self._awareness.present())))
             case _:
                 self.counts["ignored_frames"] += 1
 
-    def _sync(self, seat: Seat, step: int, payload: bytes, *, ask_back: bool) -> None:
+    def _sync(self, seat: Seat, step: int, payload: bytes) -> None:
         if step == Sync.STEP1:
             try:
                 missing = self._doc.get_update(payload)
             except ValueError as error:
                 raise Malformed(str(error)) from error
-            if ask_back:
-                seat.send(wire.sync(seat.address, Sync.STEP1, self._doc.get_state()))
+            seat.send(wire.sync(seat.address, Sync.STEP1, self._doc.get_state()))
             seat.send(wire.sync(seat.address, Sync.STEP2, missing))
         elif step in (Sync.STEP2, Sync.UPDATE):
             self._submit(Edit(seat, payload))
