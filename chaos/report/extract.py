@@ -98,7 +98,9 @@ def blast_in_words(blast: Blast) -> str:
     parts = [(share, "users", region) for region, share in blast.users.items()]
     parts += [(share, "the nodes", service) for service, share in blast.services.items()]
     said = [
-        f"{'all' if share >= 1 else f'{share:.0%} of'} {what} of {name}" for share, what, name in parts if share > 0
+        f"{'all' if share >= 1 else f'{share * 100:.0f} % of'} {what} of {name}"
+        for share, what, name in parts
+        if share > 0
     ]
     return "; ".join(said).replace("all the nodes", "all nodes") or "nobody"
 
