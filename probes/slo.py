@@ -38,4 +38,4 @@ def _window(flow: str, window_s: float, region: str | None) -> tuple[int, int, l
     if not seen.ok + seen.bad:
         where = f" in {region}" if region else ""
         raise NoSamples(f"no {flow} ended in the last {window_s:g} s{where}")
-    return seen.ok, seen.bad, list(seen.ms)
+    return seen.ok, seen.bad, list(seen.latencies)

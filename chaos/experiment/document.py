@@ -30,7 +30,7 @@ def shipped() -> dict[str, Path]:
 def find(path_or_name: str) -> tuple[Path, str]:
     """The file that is meant, and how messages name it. A file wins over a shipped experiment of the same name."""
     path = Path(path_or_name)
-    if path.suffix.lower() in SUFFIXES or path.exists() or len(path.parts) > 1:
+    if path_or_name and (path.suffix.lower() in SUFFIXES or path.exists() or len(path.parts) > 1):
         return path, path_or_name
     known = shipped()
     if path_or_name in known:
@@ -84,12 +84,12 @@ def copy_out(name: str, to: str) -> Path:
         target /= source.name
     elif target.suffix.lower() not in SUFFIXES:
         target = target.with_name(target.name + source.suffix)
+    if target.exists():
+        raise UsageError(f"{target} exists; it stays as it is", hint="give another name")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with source.open("rb") as read, target.open("xb") as write:
             shutil.copyfileobj(read, write)
-    except FileExistsError:
-        raise UsageError(f"{target} exists; it stays as it is", hint="give another name") from None
     except OSError as error:
         raise UsageError(f"{target} cannot be written: {error.strerror}") from error
     return target

@@ -16,7 +16,9 @@ def test_every_group_of_names_is_read() -> None:
     read = parse_sets(
         ["embedded.mutant=ghost", "load.participants=40", "load.rejoin = 0.5", "phases.baseline=4", "seed=1", "seed=7"]
     )
-    assert read == Overrides({"embedded": {"mutant": "ghost"}}, {"participants": 40, "rejoin": 0.5}, {"baseline": 4.0}, 7)
+    assert read == Overrides(
+        {"embedded": {"mutant": "ghost"}}, {"participants": 40, "rejoin": 0.5}, {"baseline": 4.0}, 7
+    )
     assert parse_sets([]) == Overrides()
 
 

@@ -94,12 +94,21 @@ def test_a_key_that_stands_twice_is_a_problem_in_json_and_yaml() -> None:
         ('{"a": nil}', "f:1:7: JSON: expecting value"),
         ('{"a": 1', "f:1:8: JSON: the file ends too early (a bracket or a quote is not closed)"),
         ("// x\n{}", "f:1:1: JSON: expecting value (JSON has no comments; YAML has)"),
-        ("\ufeff{}", "f:1:1: JSON: unexpected UTF-8 BOM (decode using utf-8-sig) (save the file without a byte order mark)"),
+        (
+            "\ufeff{}",
+            "f:1:1: JSON: unexpected UTF-8 BOM (decode using utf-8-sig) (save the file without a byte order mark)",
+        ),
         ('{"a" 1}', "f:1:6: JSON: expecting ':' delimiter (a colon is missing between key and value)"),
-        ("[1 2]", "f:1:4: JSON: expecting ',' delimiter (a comma is missing before this place, or a bracket is not closed)"),
+        (
+            "[1 2]",
+            "f:1:4: JSON: expecting ',' delimiter (a comma is missing before this place, or a bracket is not closed)",
+        ),
         ("{}\n{}", "f:2:1: JSON: extra data (a file holds one experiment)"),
         ('["abc]', "f:1:2: JSON: unterminated string (the closing quote is missing)"),
-        ('"' + "x\ty" + '"', "f:1:3: JSON: invalid control character (within a string write \\n for a new line and \\t for a tab)"),
+        (
+            '"' + "x\ty" + '"',
+            "f:1:3: JSON: invalid control character (within a string write \\n for a new line and \\t for a tab)",
+        ),
         ("[" * 100_000, "f: JSON: nested too deeply"),
     ],
 )

@@ -48,7 +48,7 @@ def test_every_problem_of_a_file_is_said_at_once(name: str) -> None:
         ('"method": [', '"methods": [', '"methods"', "unknown key 'methods' (did you mean method?)"),
         ('"always"', '"allways"', '"allways"', "strategy cannot be 'allways' (did you mean always?)"),
         ('"seed": 4711', '"seed": "4711"', '"4711"', "seed must be a whole number, not a text"),
-        ('"rooms": 8', '"rooms": 0', "0,\n        \"editors", "rooms must be at least 1, not 0"),
+        ('"rooms": 8', '"rooms": 0', '0,\n        "editors', "rooms must be at least 1, not 0"),
         ('"steady"', '"stedy"', '"stedy"', "profile cannot be 'stedy' (did you mean steady?)"),
         ('"fault": [', '"falt": [', '"falt"', "unknown key 'falt' (did you mean fault?)"),
         ('"recovery < 15 s"', '"recovery < 15"', '"recovery < 15"', None),
@@ -56,12 +56,14 @@ def test_every_problem_of_a_file_is_said_at_once(name: str) -> None:
         ('"congestion",', '"congetion",', '"congetion"', "there is no fault 'congetion' (did you mean congestion?)"),
         ('"duration": 10', '"duration": -1', "-1", "duration must be more than 0, not -1"),
         ('"kind": "access"', '"knd": "access"', '"knd"', "unknown key 'knd' (did you mean kind?)"),
-        ('"success_rate"', '"sucess_rate"', '"sucess_rate"', "func cannot be 'sucess_rate' (did you mean success_rate?)"),
+        ('"success_rate"', '"sucess_rate"', '"sucess_rate"', "func cannot be 'sucess_rate' (did you mean success_rate?)"),  # noqa: E501
         ('"quantile": 0.95', '"quantil": 0.95', '"quantil"', "unknown key 'quantil' (did you mean quantile?)"),
         ('"type": "action"', '"type": "actoin"', '"actoin"', "type cannot be 'actoin' (did you mean action?)"),
     ],
 )  # fmt: skip
-def test_a_single_mistake_gives_a_single_problem_at_its_place(good: str, bad: str, at: str, message: str | None) -> None:
+def test_a_single_mistake_gives_a_single_problem_at_its_place(
+    good: str, bad: str, at: str, message: str | None
+) -> None:
     """One wrong word in a good experiment: its line and column, and the word that was meant."""
     text = TEXT.replace(good, bad, 1)
     said = problems(text)

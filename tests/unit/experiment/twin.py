@@ -31,7 +31,7 @@ def _links() -> tuple[LinkSpec, ...]:
 
 def _service(kind: str, backend: str) -> ServiceSpec:
     nodes = tuple(_node(f"{kind}-{letter}{number}", region) for region, letter in REGIONS.items() for number in (1, 2))
-    urls = {region: f"ws://127.0.0.1:1/{kind}/{{key}}" for region in REGIONS}
+    urls = dict.fromkeys(REGIONS, f"ws://127.0.0.1:1/{kind}/{{key}}")
     role = {"meet": "meetings", "doc": "documents"}[kind]
     return ServiceSpec(role=role, backend=backend, secret="staging-only", urls=urls, nodes=nodes)
 

@@ -1,0 +1,83 @@
+"""The experiments that are shipped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaos.experiment.document import load, shipped
+from chaos.experiment.schema import schema
+from chaos.faults import registry
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("network_congestion", "region_partition", "region_slowdown", "rejoin_churn", "server_loss")
+
+
+def test_all_five_are_there() -> None:
+    """In the checkout's folder, from which the wheel takes them."""
+    assert tuple(shipped()) == NAMES
+    assert all(path.parent == ROOT / "experiments" for path in shipped().values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_is_valid_and_whole(name: str) -> None:
+    """It says what incident it stands for, and has a hypothesis, rollbacks, and thresholds for every phase."""
+    experiment = load(name)
+    document = experiment.document
+    assert len(experiment.description) > 200
+    assert document["$schema"] == "../docs/experiment.schema.json"
+    assert document["steady-state-hypothesis"]["probes"]
+    assert document["rollbacks"]
+    assert document["runtime"] == {"hypothesis": {"strategy": "default"}, "rollbacks": {"strategy": "always"}}
+    assert {rule.phase for rule in experiment.thresholds} == {"baseline", "fault", "recovery", "run"}
+    assert "recovery" in {rule.metric for rule in experiment.thresholds}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_can_be_judged_and_is_short(name: str) -> None:
+    """Its load gives every threshold a third more than the samples it needs, within about 40 seconds."""
+    from chaos.experiment.plan import make_plan
+    from chaos.runtimes.stackfile import load_stack
+
+    plan = make_plan(load(name), load_stack("embedded"))
+    assert plan.total_s <= 40
+    assert [one.threshold for one in plan.samplings if 0 <= one.expected < one.needed * 4 / 3] == []
+    assert plan.notes == ()
+
+
+def test_every_fault_has_an_experiment() -> None:
+    """A fault that no example shows is hard to find."""
+    assert {one.fault for name in NAMES for one in load(name).injections} == set(registry())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stock_toolkit_accepts_each(name: str) -> None:
+    """Its own validation, as `chaos validate` of the stock toolkit calls it, has nothing against the file."""
+    from chaoslib.experiment import ensure_experiment_is_valid
+
+    logging.getLogger("chaostoolkit").setLevel(logging.CRITICAL)
+    assert ensure_experiment_is_valid(json.loads(shipped()[name].read_text(encoding="utf-8"))) is None
+
+
+def test_the_schema_in_the_documentation_is_up_to_date() -> None:
+    """`chaos schema --out docs/experiment.schema.json` would change nothing."""
+    saved = json.loads((ROOT / "docs" / "experiment.schema.json").read_text(encoding="utf-8"))
+    assert saved == schema()
+
+
+def test_validating_needs_neither_engine_nor_load() -> None:
+    """Checking a file imports no more than it needs: probes are looked at without what they would start."""
+    script = (
+        "import sys; from chaos.experiment.document import load; load('server_loss');"
+        "print([name for name in sys.modules if name.startswith(('chaos.engine', 'chaos.load', 'chaoslib', 'docker'))])"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", script]
+    run = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True, timeout=60)
+    assert run.stdout.strip() == "[]"

@@ -1,0 +1,206 @@
+"""From an experiment and a stack to a plan."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from twin import twin
+
+from chaos.errors import ExitCode, NoSuchTarget, UnsafeTarget, UsageError
+from chaos.experiment.document import check, load
+from chaos.experiment.plan import make_plan
+from chaos.experiment.positions import parse
+from chaos.model.experiment import Experiment
+from chaos.model.plan import MASK, Plan, masked
+from chaos.model.stack import NodeSpec, ServiceSpec
+
+
+def experiment(*injections: dict[str, Any], extension: dict[str, Any] | None = None, **activity: Any) -> Experiment:
+    """An experiment whose method injects these, one after the other."""
+
+    def action(func: str, arguments: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+        provider = {"type": "python", "module": "chaos.actions", "func": func, "arguments": arguments or {}}
+        return {"type": "action", "name": func, "provider": provider, **more}
+
+    document = {
+        "title": "t",
+        "description": "d",
+        "extensions": [{"name": "collab-chaos", "seed": 5, **(extension or {})}],
+        "method": [*(action("inject", one, **activity) for one in injections), action("recover")],
+        "rollbacks": [action("heal")],
+    }
+    return check(parse(json.dumps(document, indent=1), "t.json"))
+
+
+def pause(duration: float = 5, **target: Any) -> dict[str, Any]:
+    return {"fault": "pause", "duration": duration, "target": target}
+
+
+def cut(**target: Any) -> dict[str, Any]:
+    return {"fault": "partition", "duration": 5, "target": target}
+
+
+def test_a_fault_on_links_is_aimed_at_links() -> None:
+    """Carrier, undo, words and times stand in the plan; no node is hit directly, and one region's users feel it."""
+    plan = make_plan(load("network_congestion"), twin())
+    (one,) = plan.injections
+    assert (one.fault, one.links, one.nodes) == ("congestion", ("users--gw-east",), ())
+    assert (one.starts_s, one.duration_s) == (9, 10)
+    assert one.carriers == ("link proxy, on live connections",)
+    assert one.undo
+    assert "120 ms" in one.says
+    assert plan.blast.users == {"cn-east": 1.0, "cn-north": 0.0}
+    assert set(plan.blast.services.values()) == {0.0}
+
+
+def test_an_owner_is_a_rule_until_it_is_injected() -> None:
+    """The plan names the candidates and the seed; one of them counts as hit."""
+    plan = make_plan(load("server_loss"), twin())
+    first, second = plan.injections
+    assert "known at injection (seed 4712)" in first.rule
+    assert second.nodes == ("meet-e1", "meet-e2", "meet-n1", "meet-n2")
+    assert plan.blast.services == {"store": 0.0, "gateway": 0.0, "meetings": 0.25, "documents": 0.25}
+    assert plan.blast.users == {"cn-east": 0.5, "cn-north": 0.5}
+
+
+def test_a_slow_region_hits_nodes_and_links() -> None:
+    """Half of each service, all users of the region; without a delay the links are left alone."""
+    plan = make_plan(load("region_slowdown"), twin())
+    (one,) = plan.injections
+    assert len(one.nodes) == 5
+    assert "users--gw-north" in one.links
+    assert plan.blast.users == {"cn-east": 0.0, "cn-north": 1.0}
+    slow = {"fault": "slowdown", "cpu_share": 0.5, "duration": 5, "target": {"node": "doc-e1"}}
+    (one,) = make_plan(experiment(slow), twin()).injections
+    assert (one.nodes, one.links) == (("doc-e1",), ())
+    assert len(one.carriers) == 1
+
+
+def test_phases_follow_each_other_and_say_what_to_expect() -> None:
+    """Warm-up, baseline, the injections one after the other, recovery; the horizon leaves room for proofs."""
+    plan = make_plan(experiment(pause(3, node="doc-e1"), pause(4, node="doc-e2")), twin())
+    assert [(one.name, one.starts_s, one.seconds) for one in plan.phases] == [
+        ("warm-up", 0, 3),
+        ("baseline", 3, 6),
+        ("fault", 9, 7),
+        ("recovery", 16, 13),
+    ]
+    assert [one.starts_s for one in plan.injections] == [9, 12]
+    assert plan.total_s == 29
+    assert plan.horizon_s >= plan.total_s + 20
+    assert plan.phases[1].expected["edit_ack"] == 24 * 6
+
+
+def test_pauses_and_background_move_the_times() -> None:
+    """An injection in the background lets the next begin at once; a pause that is a variable counts as none."""
+    both = (pause(8, node="doc-e1"), pause(4, node="doc-e2"))
+    plan = make_plan(experiment(*both, background=True, pauses={"before": 1, "after": "${x}"}), twin())
+    assert [one.starts_s for one in plan.injections] == [10, 11]
+    assert plan.phases[2].seconds == 9
+
+
+def test_a_plan_is_plain_data_without_secrets() -> None:
+    """As JSON it can be read again, and neither settings nor services show a secret in it, wherever it stands."""
+    spec = twin()
+    node = NodeSpec(name="x", command=("serve", "--key=staging-only"), env={"API_TOKEN": "abcd", "PATH": "/bin"})
+    spec = spec.model_copy(update={"services": {**spec.services, "extra": ServiceSpec(nodes=(node,))}})
+    plan = make_plan(load("network_congestion"), spec)
+    text = plan.model_dump_json()
+    assert "staging-only" not in text
+    assert "abcd" not in text
+    assert f"--key={MASK}" in text
+    assert "/bin" in text
+    again = Plan.model_validate_json(text)
+    assert again.injections == plan.injections
+    assert again.spec.settings == {"mutant": "", "secret": MASK}
+    assert plan.spec.settings["secret"] == "staging-only"
+    assert masked(twin(settings={"secret": "${TOKEN}"}))["settings"] == {"secret": "${TOKEN}"}
+
+
+@pytest.mark.parametrize("environment", ["", "production"])
+def test_a_stack_that_is_not_staging_is_never_attacked(environment: str) -> None:
+    """Whatever else the experiment says."""
+    with pytest.raises(UnsafeTarget) as caught:
+        make_plan(load("network_congestion"), twin(environment=environment))
+    assert caught.value.exit_code is ExitCode.USAGE
+    assert "environment: staging" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("injection", "said"),
+    [
+        (pause(service="meetings"), "pause would hit all 4 nodes of service meetings"),
+        (pause(service="gateway", pick="all"), "pause would hit all 2 nodes of service gateway"),
+        (pause(role="store"), "pause would hit the only node of service store"),
+    ],
+)
+def test_a_whole_service_needs_a_reason(injection: dict[str, Any], said: str) -> None:
+    """A service of one node is whole at once; with a reason the plan notes it."""
+    with pytest.raises(UnsafeTarget) as caught:
+        make_plan(experiment(injection), twin())
+    assert caught.value.message == f"t.json:11: {said}"
+    plan = make_plan(experiment(injection, extension={"allow_whole_service": "we drill it"}), twin())
+    assert plan.notes[0].endswith("allowed because: we drill it")
+
+
+def test_whoever_depends_on_the_store_feels_it() -> None:
+    """Everybody does."""
+    plan = make_plan(experiment(pause(role="store"), extension={"allow_whole_service": "drill"}), twin())
+    assert plan.blast.users == {"cn-east": 1.0, "cn-north": 1.0}
+
+
+def test_a_stack_without_regions_has_one_kind_of_users() -> None:
+    """They are called default, and half of them feel one node of two."""
+    nodes = (NodeSpec(name="a"), NodeSpec(name="b"))
+    services = {"rooms": ServiceSpec(role="meetings", backend="rooms", urls={"default": "ws://x"}, nodes=nodes)}
+    plan = make_plan(experiment(pause(node="a")), twin(regions={}, links=(), services=services))
+    assert plan.blast.users == {"default": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("injection", "said", "hint"),
+    [
+        (pause(region="cn-west"), "the target region=cn-west matches nothing", "there are regions cn-east, cn-north"),
+        (
+            pause(kind="access"),
+            "pause hits nodes, and the target kind=access has none",
+            "users--gw-east, users--gw-north",
+        ),
+    ],
+)
+def test_a_target_that_matches_nothing_lists_what_there_is(injection: dict[str, Any], said: str, hint: str) -> None:
+    """With the place of the injection; a target of links is nothing for a fault on nodes."""
+    with pytest.raises(NoSuchTarget) as caught:
+        make_plan(experiment(injection), twin())
+    assert caught.value.message.startswith("t.json:11: ")
+    assert said in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_a_fault_on_links_needs_links() -> None:
+    """A stack without links cannot be cut."""
+    with pytest.raises(NoSuchTarget, match="partition hits links, and the target node=doc-e1 has none"):
+        make_plan(experiment(cut(node="doc-e1")), twin(links=()))
+
+
+def test_thresholds_without_enough_samples_are_noted() -> None:
+    """Before the run, not after it: what will be inconclusive, and what `proven` would take."""
+    load_spec = {"participants": 40, "stay_s": 10, "rejoin": 0}
+    rules = {"run": ["join.success >= 99%", "join.success == 100%", "rejoin.success >= 50%", "resume.p50 < 1 s"]}
+    extension = {"load": load_spec, "thresholds": rules, "assurance": "proven"}
+    plan = make_plan(experiment(pause(5, node="doc-e1"), extension=extension), twin())
+    assert plan.notes == (
+        "join.success >= 99% (run): about 108 expected, 268 needed to prove it (67 s of run)",
+        "join.success == 100% (run): no number of samples proves it",
+        "rejoin.success >= 50% (run): about 0 expected, 30 needed; it will be inconclusive",
+    )
+    measured = {**extension, "assurance": "measured"}
+    assert len(make_plan(experiment(pause(5, node="doc-e1"), extension=measured), twin()).notes) == 1
+
+
+def test_an_experiment_with_nothing_of_ours_has_no_plan() -> None:
+    """The stock toolkit runs it."""
+    with pytest.raises(UsageError, match="nothing of ours"):
+        make_plan(Experiment(file="x.json", title="", document={}, ours=False), twin())
