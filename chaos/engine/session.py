@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from chaos.engine.injector import Injector
@@ -96,7 +97,8 @@ class Session:
         self._exits.callback(self.stack.close, self.directory.path / "logs")
         self.directory.write_json("site.json", self.stack.site.model_dump(exclude={"spec"}))
         self._injector = Injector(self.stack.runtime, self.ledger, plan.seed, self.shield.stop, self._tell)
-        self.load = LoadProcess.start(self._load_plan(), self.directory.path, on_second=self.view.second)
+        self.load = LoadProcess.start(self._load_plan(), self.directory.path)
+        self.load.on_second = self.view.second
         self._exits.callback(self.load.kill)
         self.shield.check()
         self._enter(Phase.WARM_UP, plan.experiment.phases.warm_up)
@@ -182,7 +184,11 @@ class Session:
     def _open_stack(self) -> RunningStack:
         if self.attach:
             return attach_stack(self.attach)
-        return start_stack(self.plan.spec, on_progress=self.view.say)
+        began = time.monotonic()
+        stack = start_stack(self.plan.spec)
+        size = f"{len(stack.site.node_ports)} nodes, {len(stack.site.link_ports)} links"
+        self.view.say(f"stack {stack.site.spec.stack} is up after {time.monotonic() - began:.1f} s: {size}")
+        return stack
 
     def _load_plan(self) -> dict[str, Any]:
         plan = self.plan
@@ -202,8 +208,13 @@ class Session:
 
     def _finish_load(self) -> None:
         self._enter(Phase.FINAL, 0)
-        self.load.finish(timeout_s=FINISH_S, stop=self.shield.stop)
-        self.shield.check()
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="finish") as pool:
+            finished = pool.submit(self.load.finish, FINISH_S)
+            while not finished.done():
+                if self.shield.stop.wait(0.1):
+                    self.load.kill()
+                    self.shield.check()
+            finished.result()
         self._enter(Phase.END, 0)
 
     def _enter(self, phase: Phase, seconds: float) -> None:
