@@ -223,12 +223,14 @@ class Editor:
         """Editors of other documents on the same socket."""
         self.close_code: int | None = None
         self.synced = asyncio.Event()
+        self.node = ""
         self._task: asyncio.Task[None] | None = None
 
     async def open(self, url: str) -> None:
         """Connect and sync both ways."""
         self.synced.clear()
         self.socket = await dial(url)
+        self.node = self.socket.response.headers["X-Node"] if self.socket.response else ""
         self._task = asyncio.create_task(self._listen(self.socket))
         await self.socket.send(wire.var(self.name) + bytes((Kind.AUTH, wire.AUTH_TOKEN)) + wire.var("") + wire.var("4"))
         await self.socket.send(wire.sync(self.name, Sync.STEP1, self.doc.get_state()))

@@ -29,6 +29,7 @@ def test_edits_reach_everybody_and_offline_edits_are_merged(stack: Stack) -> Non
         east, north = Editor("shared"), Editor("shared")
         await east.open(stack.url("cn-east", "/docs/shared"))
         await north.open(stack.url("cn-north", "/docs/shared"))
+        assert await stack.owner("shared") == east.node == north.node
         await asyncio.gather(east.edit("e1"), north.edit("n1"))
         await until(lambda: _reads(north, {"e1", "n1"}))
         north.cut()

@@ -22,7 +22,23 @@ from websockets.protocol import State
 
 from chaos.stacks.embedded.calls import Calls
 from chaos.stacks.embedded.leases import Denied
-from chaos.stacks.embedded.serving import LARGEST_FRAME, SERVICE_RESTART, Node, arguments, start, unavailable
+from chaos.stacks.embedded.serving import (
+    LARGEST_FRAME,
+    NODE_HEADER,
+    SERVICE_RESTART,
+    Node,
+    arguments,
+    start,
+    unavailable,
+)
+    LARGEST_FRAME,
+    NODE_HEADER,
+    SERVICE_RESTART,
+    Node,
+    arguments,
+    start,
+    unavailable,
+)
 
 SERVICES = {"rooms": ("meetings", "room:"), "docs": ("documents", "doc:")}
 RELAYED = "X-Relayed-By"
@@ -90,6 +106,11 @@ class Gateway(Node):
 
     def gauges(self) -> dict[str, float]:
         return {"relays": len(self._relays), "store_connected": float(self._calls.connected)}
+
+    def answers_as(self, connection: ServerConnection) -> str:
+        relay: Relay | None = getattr(connection, "relay", None)
+        response = None if relay is None else relay.upstream.response
+        return self.name if response is None else response.headers.get(NODE_HEADER, self.name)
 
     async def admit(self, connection: ServerConnection, kind: str, key: str) -> Response | None:
         """Reach the owner first: only then is the client's WebSocket opened."""

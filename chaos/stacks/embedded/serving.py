@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
+from http import HTTPStatus
 from typing import Any, NoReturn
 from urllib.parse import parse_qs, unquote
 
@@ -22,6 +23,8 @@ from websockets.http11 import Request, Response
 
 SERVICE_RESTART = 1012
 """Close code: this node no longer serves what the client came for; come back at once, elsewhere."""
+NODE_HEADER = "X-Node"
+"""Header of a handshake's answer: the node at the far end, also through gateways."""
 LARGEST_FRAME = 32 * 2**20
 LARGEST_BACKLOG = 8 * 2**20
 """Bytes that may wait for one slow reader before it is cut off."""
@@ -136,6 +139,11 @@ class Node:
         """Present values for /metrics."""
         return {}
 
+    def answers_as(self, connection: ServerConnection) -> str:
+        """The name that a client's handshake is answered with; asked once it was admitted."""
+        del connection
+        return self.name
+
     async def goodbye(self) -> None:
         """Give back what the node holds, before it ends in an orderly way."""
 
@@ -175,6 +183,10 @@ class Node:
             kind, _, key = path.lstrip("/").partition("/")
             return await admit(connection, kind, unquote(key))
 
+        def sign(connection: ServerConnection, _request: Request, response: Response) -> None:
+            if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+                response.headers[NODE_HEADER] = self.answers_as(connection)
+
         async def handle(connection: ServerConnection) -> None:
             with contextlib.suppress(ConnectionClosed):
                 await handler(connection)
@@ -183,8 +195,8 @@ class Node:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         async with serve(
-            handle, "127.0.0.1", self.port, process_request=first, compression=None, ping_interval=None,
-            close_timeout=1, max_size=LARGEST_FRAME, max_queue=64, backlog=512,
+            handle, "127.0.0.1", self.port, process_request=first, process_response=sign, compression=None,
+            ping_interval=None, close_timeout=1, max_size=LARGEST_FRAME, max_queue=64, backlog=512,
         ) as server:
             log(f"{self.role} {self.name} serves on port {self.port}")
             await stop.wait()
