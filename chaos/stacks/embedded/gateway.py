@@ -31,14 +31,6 @@ from chaos.stacks.embedded.serving import (
     start,
     unavailable,
 )
-    LARGEST_FRAME,
-    NODE_HEADER,
-    SERVICE_RESTART,
-    Node,
-    arguments,
-    start,
-    unavailable,
-)
 
 SERVICES = {"rooms": ("meetings", "room:"), "docs": ("documents", "doc:")}
 RELAYED = "X-Relayed-By"
