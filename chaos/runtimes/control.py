@@ -95,11 +95,14 @@ async def serve(path: str, handler: Handler) -> asyncio.Server:
     """Listen on `path` (mode 0600) and answer each line with what `handler` returns; connections are independent."""
 
     async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.LimitOverrunError, ValueError):
+        try:
             while line := await reader.readline():
                 writer.write(json.dumps(await _answer(line, handler)).encode() + b"\n")
                 await writer.drain()
-        writer.close()
+        except (ConnectionError, ValueError):  # the client has gone, or its line is too long
+            pass
+        finally:
+            writer.close()
 
     # Bound under another name and moved: who sees the socket can connect to it.
     draft = Path(f"{path}.new")

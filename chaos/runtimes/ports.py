@@ -44,7 +44,9 @@ def claim(count: int, avoid: Collection[int] = ()) -> Claim:
     """
     ports: list[int] = []
     fds: list[int] = []
-    for first, fd in _blocks(count):
+    if count <= 0:
+        return Claim((), ())
+    for first, fd in _blocks():
         fds.append(fd)
         ports += [port for port in range(first, first + BLOCK) if port not in avoid and is_free(port)]
         if len(ports) >= count:
@@ -73,10 +75,8 @@ def is_free(port: int) -> bool:
     return True
 
 
-def _blocks(count: int) -> Iterator[tuple[int, int]]:
+def _blocks() -> Iterator[tuple[int, int]]:
     """Yield (first port, locked descriptor) of unclaimed blocks; a random start keeps users of one machine apart."""
-    if count <= 0:
-        return
     folder = _folder()
     firsts = list(range(FIRST, LAST, BLOCK))
     start = random.SystemRandom().randrange(len(firsts))
