@@ -55,8 +55,7 @@ class Looking:
         """Look until `done`."""
         at_s = self.plan.at_s
         while not self.done:
-            left = at_s - self.world.now_s()
-            if left > 0:
+            while (left := at_s - self.world.now_s()) > 0:  # noqa: ASYNC110 - waits for a moment, not for an event
                 await asyncio.sleep(left)
             if not self.done:
                 self.world.spawn(self.look(self.world.ns(at_s)))

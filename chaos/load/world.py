@@ -122,8 +122,8 @@ class World:
 
     async def until(self, at_s: float) -> bool:
         """Wait for a time of the plan; False if the load was told to end before it."""
-        left = at_s - self.now_s()
-        if left > 0 and not self.stopping:
+        # A loop, since uvloop's timers of whole milliseconds may ring a moment early.
+        while not self.stopping and (left := at_s - self.now_s()) > 0:
             await wait(self._stop, left)
         return not self.stopping
 

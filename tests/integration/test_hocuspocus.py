@@ -79,7 +79,8 @@ def server() -> Iterator[str]:
     try:
         end = time.monotonic() + 20
         while "listening" not in Path(log.name).read_text():
-            assert process.poll() is None and time.monotonic() < end, Path(log.name).read_text()
+            assert process.poll() is None, Path(log.name).read_text()
+            assert time.monotonic() < end, Path(log.name).read_text()
             time.sleep(0.05)
         yield f"ws://127.0.0.1:{port}/docs/{{key}}"
     finally:

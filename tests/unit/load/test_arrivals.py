@@ -27,9 +27,7 @@ specs = st.builds(
     refresh=st.floats(0, 1),
     offline=st.floats(0, 1),
 )
-plans = st.builds(
-    make_plan, specs, st.integers(0, 2**32), st.sampled_from([REGIONS, REGIONS[:1]]), st.floats(1, 30)
-)
+plans = st.builds(make_plan, specs, st.integers(0, 2**32), st.sampled_from([REGIONS, REGIONS[:1]]), st.floats(1, 30))
 quick = settings(max_examples=25, deadline=None)
 
 

@@ -1,0 +1,213 @@
+"""The load process against the embedded stack: what it records, and how it ends."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from chaos.errors import LoadFailed
+from chaos.load.client import LoadProcess
+from chaos.load.observer import digest
+from chaos.record import Log, read_log
+from chaos.runtimes.process import RunningStack, start_stack
+from chaos.runtimes.stackfile import load_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOAD = {
+    "participants": 20,
+    "rooms": 4,
+    "editors": 8,
+    "documents": 2,
+    "stay_s": 3.0,
+    "say_every_s": 1.0,
+    "offline_s": 0.6,
+    "refresh": 0.5,
+}
+SECONDS = 6
+PAIRED = {"join", "rejoin", "resume", "leave", "say", "edit", "offline_edit", "roster", "tokens", "view", "cold_read"}
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[RunningStack]:
+    """The embedded stack, up for this file."""
+    running = start_stack(load_stack("embedded"))
+    yield running
+    running.close()
+
+
+def _plan(stack: RunningStack, folder: Path) -> dict[str, Any]:
+    return {
+        "site": stack.site.model_dump(mode="json"),
+        "load": LOAD,
+        "seed": 7,
+        "phases": {"warm_up": 1},
+        "horizon_s": SECONDS + 4,
+        "events": str(folder / "events" / "load.msgpack"),
+        "worker": "load",
+    }
+
+
+@pytest.fixture(scope="module")
+def run(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> tuple[Log, LoadProcess]:
+    """One short load, begun, left alone and finished."""
+    folder = tmp_path_factory.mktemp("run")
+    load = LoadProcess.start(_plan(stack, folder), folder)
+    try:
+        load.begin()
+        while load.seconds.get(timeout=5)["t"] < SECONDS:
+            load.check()
+        load.finish(60)
+    finally:
+        load.kill()
+    return read_log(folder), load
+
+
+def test_every_operation_ends(run: tuple[Log, LoadProcess]) -> None:
+    """Each invoke has exactly one end, of the same function, and no end lacks its invoke."""
+    begun: dict[int, str] = {}
+    ended: Counter[int] = Counter()
+    for event in run[0].events:
+        if event.type == "invoke":
+            begun[event.op] = event.f
+        elif event.op >= 0:
+            assert begun[event.op] == event.f
+            ended[event.op] += 1
+    assert set(begun.values()) <= PAIRED
+    assert ended == dict.fromkeys(begun, 1)
+
+
+def test_nothing_fails_on_a_healthy_stack(run: tuple[Log, LoadProcess]) -> None:
+    """Without a fault every wish is granted, and nobody is dropped."""
+    bad = [event for event in run[0].events if event.type == "fail" or (event.type == "info" and event.op >= 0)]
+    assert bad == []
+    assert not [event for event in run[0].events if event.f in {"dropped", "gone_home", "refreshed"}]
+
+
+def test_sessions_are_unique(run: tuple[Log, LoadProcess]) -> None:
+    """A session enters once, belongs to one user, and its wish has an intended time no later than its invoke."""
+    entered = [event for event in run[0].events if event.type == "invoke" and event.f in {"join", "rejoin"}]
+    assert len({event.session for event in entered}) == len(entered) >= 40
+    assert all(event.session.startswith(f"{event.user}.") for event in entered)
+    assert all(0 < event.intended_ns <= event.t_ns for event in entered)
+
+
+def test_reentries_have_twins(run: tuple[Log, LoadProcess]) -> None:
+    """Each rejoin has one fresh twin in the same room, with the same intended time."""
+    twins, rejoins = {}, {}
+    for event in run[0].events:
+        if event.type == "invoke" and isinstance(event.value, dict) and "pair" in event.value:
+            (twins if event.value.get("twin") else rejoins)[event.value["pair"]] = event
+    assert rejoins
+    assert twins.keys() == rejoins.keys()
+    for pair, twin in twins.items():
+        assert (twin.f, rejoins[pair].f) == ("join", "rejoin")
+        assert (twin.key, twin.intended_ns) == (rejoins[pair].key, rejoins[pair].intended_ns)
+
+
+def test_cold_reads_hold_every_edit(run: tuple[Log, LoadProcess]) -> None:
+    """Each document is read cold through each region, after its last view, with every acknowledged edit once."""
+    events = run[0].events
+    reads = [event for event in events if event.f == "cold_read" and event.type == "obs"]
+    assert {(event.key, event.region) for event in reads} == {
+        (f"doc-{number}", region) for number in (0, 1) for region in ("cn-east", "cn-north")
+    }
+    for read in reads:
+        acked = {event.op for event in events if event.f in {"edit", "offline_edit"} and event.type == "ok"}
+        tokens = [
+            event.value for event in events if event.type == "invoke" and event.op in acked and event.key == read.key
+        ]
+        assert sorted(read.value) == sorted(tokens)
+        assert len(tokens) > 8
+        assert all(event.t_ns < read.t_ns for event in events if event.f == "view" and event.key == read.key)
+
+
+def test_views_end_equal(run: tuple[Log, LoadProcess]) -> None:
+    """The last view of every copy of a document is the same, and one of each kind was taken after the quiet."""
+    for document in ("doc-0", "doc-1"):
+        mine = [event for event in run[0].events if event.key == document]
+        quiet = next(event.t_ns for event in mine if event.f == "quiet")
+        views = [event for event in mine if event.f == "view" and event.type == "obs"]
+        assert {"stayed", "observer", "fresh"} <= {event.value["kind"] for event in views}
+        assert all(event.t_ns >= quiet for event in views)
+        assert len({event.value["sha"] for event in {event.user: event for event in views}.values()}) == 1
+
+
+def test_looks_rebuild_the_document(run: tuple[Log, LoadProcess]) -> None:
+    """The splices of an observer, applied one after the other, give what its digests say."""
+    copies: dict[str, list[str]] = {}
+    looks = [event for event in run[0].events if event.f == "tokens" and event.type == "obs"]
+    assert len(looks) >= SECONDS
+    for event in looks:
+        copy = copies.setdefault(event.session, [])
+        start, gone, come = event.value["splice"]
+        copy[start : start + gone] = come
+        assert (len(copy), digest(copy)) == (event.value["n"], event.value["sha"])
+
+
+def test_offline_edits_arrive_without_a_nudge(run: tuple[Log, LoadProcess]) -> None:
+    """An editor that was offline names its tokens when it is back, and types nothing until its idle time ends."""
+    idle: dict[str, str] = {}
+    groups = 0
+    for event in run[0].events:
+        if event.f == "online":
+            groups += 1
+            idle[event.user] = event.value["group"]
+            assert len(event.value["tokens"]) >= 2
+        elif event.f == "idle_end":
+            assert idle.pop(event.user) == event.value["group"]
+        elif event.type == "invoke" and event.f in {"edit", "offline_edit"}:
+            assert event.user not in idle
+    assert groups
+    assert not idle
+
+
+def test_what_is_said_is_heard_once(run: tuple[Log, LoadProcess]) -> None:
+    """The room's observer hears each acknowledged word once."""
+    said = [event.value for event in run[0].events if event.f == "say" and event.type == "ok"]
+    heard = [event.value["text"] for event in run[0].events if event.f == "heard"]
+    assert said
+    assert sorted(said) == sorted(heard)
+
+
+def test_windows_know_what_happened(run: tuple[Log, LoadProcess]) -> None:
+    """A window probe sees the flows of the last seconds, and the null target answered in time."""
+    load = run[1]
+    assert load.window("join", 60).ok >= 20
+    assert load.window("edit_ack", 60).success == 1.0
+    assert (load.window("null", 60).percentile(50) or 99.0) < 50
+    assert load.counts["join.ok"] >= 30
+
+
+def test_without_its_owner_the_load_is_gone(stack: RunningStack, tmp_path: Path) -> None:
+    """When its standard input ends the worker exits at once, its null target too, and the record is readable."""
+    load = LoadProcess.start(_plan(stack, tmp_path), tmp_path)
+    try:
+        children = psutil.Process(load.process.pid).children()
+        assert children
+        load.begin()
+        load.seconds.get(timeout=5)
+        assert load.process.stdin is not None
+        load.process.stdin.close()
+        assert load.process.wait(5) != 0
+        _gone, alive = psutil.wait_procs(children, timeout=5)
+        assert not alive
+        with pytest.raises(LoadFailed, match="died"):
+            load.check()
+    finally:
+        load.kill()
+    assert any(event.error == "load ended" or event.type == "ok" for event in read_log(tmp_path).events)
+
+
+def test_a_load_that_cannot_start_says_why(tmp_path: Path) -> None:
+    """A plan that cannot be read ends in LoadFailed with the reason, within seconds."""
+    begun = time.monotonic()
+    with pytest.raises(LoadFailed, match="cannot read the load's plan"):
+        LoadProcess.start({"site": {}}, tmp_path)
+    assert time.monotonic() - begun < 15
