@@ -31,10 +31,8 @@ ASSURANCES = ("measured", "proven")
 PACKAGES = ("chaos", "probes")
 
 
-def is_ours(document: Any) -> bool:
+def is_ours(document: dict[str, Any]) -> bool:
     """Whether the experiment has anything of ours: the extension, or a provider from our packages."""
-    if not isinstance(document, dict):
-        return False
     extensions = document.get("extensions")
     named = extensions if isinstance(extensions, list) else []
     if any(isinstance(one, dict) and one.get("name") == EXTENSION for one in named):

@@ -165,8 +165,8 @@ def _real(data: Any, loc: tuple[int | str, ...]) -> tuple[Key, ...]:
 
 def _fields(model: type[BaseModel], loc: tuple[Key, ...]) -> dict[str, FieldInfo]:
     """The fields that are known at a location inside a model."""
-    for part in loc:
-        annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
+    for part in (one for one in loc if isinstance(one, str)):
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
         found = [
             one for one in (annotation, *get_args(annotation)) if isinstance(one, type) and issubclass(one, BaseModel)
         ]

@@ -136,12 +136,17 @@ def _tolerance(report: Report, path: KeyPath, tolerance: Any) -> None:
         if not numbers:
             report.say((*path, "range"), "range must be a list of two numbers")
     elif tolerance["type"] == "regex":
-        try:
-            re.compile(str(tolerance.get("pattern", "(")))
-        except re.error as error:
-            report.say((*path, "pattern"), f"pattern is no regular expression: {error}")
+        _pattern(report, (*path, "pattern"), tolerance.get("pattern"))
     elif tolerance["type"] == "probe":
         _activity(report, path, tolerance)
+
+
+def _pattern(report: Report, path: KeyPath, pattern: Any) -> None:
+    try:
+        if report.text(path, pattern):
+            re.compile(pattern)
+    except re.error as error:
+        report.say(path, f"pattern is no regular expression: {error}")
 
 
 def _activity(report: Report, path: KeyPath, activity: Any) -> None:

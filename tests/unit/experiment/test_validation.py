@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from chaos.errors import InvalidInput
 from chaos.experiment.document import check, shipped
+from chaos.experiment.ours import probe_modules
 from chaos.experiment.positions import load_text, parse
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "validation"
@@ -176,3 +178,72 @@ def test_a_provider_of_ours_makes_an_experiment_ours(module: str) -> None:
     """Without the extension too, so that its mistakes are found."""
     theirs = {"title": "x", "method": [{"provider": {"type": "python", "module": module, "func": "f"}}]}
     assert problems(json.dumps(theirs))
+
+
+PROBE = {"type": "probe", "name": "n", "provider": {"type": "process", "path": "true"}}
+
+
+def with_probe(**more: Any) -> str:
+    changed = document()
+    changed["steady-state-hypothesis"]["probes"].append({**PROBE, "tolerance": 0, **more})
+    return json.dumps(changed)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"tolerance": {"type": "probe", **PROBE}},
+        {"tolerance": {"type": "regex", "pattern": "^ok$"}},
+        {"tolerance": {"type": "jsonpath", "path": "$.ok"}},
+        {"tolerance": {"type": "range", "range": [1, 2.5]}},
+        {"tolerance": [1, 2]},
+        {"pauses": {"before": 1, "after": "${later}"}, "background": True, "controls": [{"ref": "collab-chaos"}]},
+        {"ref": "another"},
+        {"provider": {"type": "http", "url": "http://127.0.0.1:1", "timeout": 3, "expected_status": 200}},
+    ],
+)
+def test_what_the_toolkit_offers_is_accepted(more: dict[str, Any]) -> None:
+    """Every kind of tolerance, pauses, references to probes and controls, other providers."""
+    assert check(parse(with_probe(**more), "f")).ours
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"tolerance": {"type": "probe"}}, "'provider' is missing in tolerance"),
+        ({"tolerance": {"type": "regex"}}, "pattern must be a text, not null"),
+        ({"provider": {"path": "true"}}, "'type' is missing in provider (python, process or http)"),
+        ({"controls": [{"name": "x"}]}, "'provider' is missing in controls[0]"),
+        ({"pauses": 3}, "pauses must be a mapping, not a whole number"),
+    ],
+)
+def test_what_the_toolkit_would_refuse_is_said(more: dict[str, Any], expected: str) -> None:
+    """With its place, and beside everything else that is wrong."""
+    assert expected in "\n".join(problems(with_probe(**more)))
+
+
+def test_parts_of_the_wrong_kind_hide_nothing_else() -> None:
+    """Lists and mappings that are neither do not keep the rest from being looked at."""
+    changed = document()
+    changed |= {"extensions": {"name": "collab-chaos"}, "configuration": 3, "rollbacks": None, "method": [3]}
+    changed["steady-state-hypothesis"] = []
+    text = said(changed)
+    for part in ("extensions", "configuration", "rollbacks", "method[0]", "steady-state-hypothesis"):
+        assert f"{part} must be " in text
+
+
+def test_a_reason_allows_a_whole_service() -> None:
+    """It is a text, kept for the plan and the record."""
+    changed = document()
+    changed["extensions"][0]["allow_whole_service"] = "the yearly drill"
+    assert check(parse(json.dumps(changed), "f")).allow_whole_service == "the yearly drill"
+    changed["extensions"][0]["allow_whole_service"] = " "
+    assert "allow_whole_service is empty" in said(changed)
+
+
+def test_an_installation_without_probes_still_reads_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is suggested then, and a module that is not there is a problem like any other."""
+    monkeypatch.setitem(sys.modules, "probes", None)
+    monkeypatch.delitem(sys.modules, "probes.slo", raising=False)
+    assert probe_modules() == []
+    assert "there is no module 'probes.slo'" in "\n".join(problems(TEXT))

@@ -9,6 +9,7 @@ import pytest
 
 import chaos.engine.session as sessions
 from chaos.errors import UsageError
+from chaos.load.client import WindowStats
 from probes.slo import NoSamples, latency_ms, success_rate
 
 
@@ -16,10 +17,10 @@ class FakeLoad:
     """Answers every window with the same figures, and remembers what it was asked."""
 
     def __init__(self, ok: int, bad: int, ms: list[float]) -> None:
-        self.seen = SimpleNamespace(ok=ok, bad=bad, ms=ms)
+        self.seen = WindowStats(ok, bad, tuple(ms))
         self.asked: list[tuple[Any, ...]] = []
 
-    def window(self, flow: str, seconds: float, region: str | None = None) -> SimpleNamespace:
+    def window(self, flow: str, seconds: float, region: str | None = None) -> WindowStats:
         self.asked.append((flow, seconds, region))
         return self.seen
 

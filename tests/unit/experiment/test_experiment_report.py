@@ -29,6 +29,7 @@ class Outer(BaseModel):
     many: tuple[float, ...] = ()
     text: str = Field("abc", min_length=2)
     even: int = 0
+    grid: list[Inner] = Field(default_factory=list)
     must: bool
 
     @field_validator("even")
@@ -62,6 +63,8 @@ def said(text: str) -> list[str]:
         ('{"must": true, "colour": "rde"}', ["f:1:26: colour cannot be 'rde' (did you mean red?)"]),
         ('{"must": true, "inner": {"size": 9}}', ["f:1:34: inner.size must be less than 5, not 9"]),
         ('{"must": true, "inner": {"sice": 9}}', ["f:1:26: unknown key 'sice' (did you mean size?)"]),
+        ('{"must": true, "grid": [{"size": 9}]}', ["f:1:34: grid.0.size must be less than 5, not 9"]),
+        ('{"must": true, "grid": [{"sice": 1}]}', ["f:1:26: unknown key 'sice' (did you mean size?)"]),
         ('{"must": true, "inner": []}', ["f:1:25: inner must be a mapping, not a list"]),
         ('{"must": true, "many": [1, "x"]}', ['f:1:28: many.1 must be a number, not "x"']),
         ('{"must": true, "text": "a"}', ["f:1:24: text: String should have at least 2 characters"]),

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from twin import twin
+from experiment_twin import twin
 
 from chaos.errors import ExitCode, NoSuchTarget, UnsafeTarget, UsageError
 from chaos.experiment.document import check, load
