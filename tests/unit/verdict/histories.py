@@ -85,8 +85,12 @@ class Record:
             self.add(done, outcome, f, value=answer, node=node, error=error, **parts)
         return self
 
-    def fact(self, f: str, t: float, *, kind: str = "info", user: str = "u1", session: str = "", **parts: Any) -> Record:
-        self.add(t, kind, f, user=user, session=session or f"{user}.1", **{"key": "room-1", "region": "cn-east"} | parts)
+    def fact(
+        self, f: str, t: float, *, kind: str = "info", user: str = "u1", session: str = "", **parts: Any
+    ) -> Record:
+        self.add(
+            t, kind, f, user=user, session=session or f"{user}.1", **{"key": "room-1", "region": "cn-east"} | parts
+        )
         return self
 
     def stay(self, t: float, until: float, *, user: str = "u1", **parts: Any) -> Record:
@@ -106,7 +110,12 @@ class Record:
     def sight(self, t: float, tokens: list[str] | None, *, session: str = "o1.1", key: str = "doc-1") -> Record:
         """A document observer's look, recorded as the difference to its last; None: it did not come."""
         before = self.seen.setdefault((session, key), [])
-        parts: dict[str, Any] = {"user": session.split(".")[0], "session": session, "key": key, "region": "cn-north"}
+        parts: dict[str, Any] = {
+            "user": session.split(".", maxsplit=1)[0],
+            "session": session,
+            "key": key,
+            "region": "cn-north",
+        }
         if tokens is None:
             return self.do("tokens", t, t + 0.01, "gap", **parts)
         same = 0

@@ -1,0 +1,104 @@
+"""How long a verdict on a record of a million events takes, and how much memory. `python benchmarks/judge.py`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+NS = 1_000_000_000
+EVENTS = 1_000_000
+DOCUMENTS = 40
+ROOMS = 100
+TOKENS = 2000
+"""Per document, at most."""
+
+
+def synthesise(total: int = EVENTS, seed: int = 1) -> list[Any]:  # noqa: C901 - a straight story
+    """A clean hour-long record: joins, leaves, edits, looks at rosters and documents, one fault, cold reads."""
+    from chaos.model.event import Event
+
+    chance = random.Random(seed)
+    events: list[Event] = []
+    span = total * NS // 500
+    op = 0
+
+    def do(f: str, t: int, took: int, kind: str = "ok", *, value: Any = None, answer: Any = None, **parts: str) -> None:
+        nonlocal op
+        op += 1
+        events.append(Event(len(events), t, "invoke", f, "load", op=op, value=value, intended_ns=t, **parts))
+        events.append(Event(len(events), t + took, kind, f, "load", op=op, value=answer, intended_ns=t, **parts))
+
+    tokens: dict[str, list[str]] = {}
+    looked: dict[str, int] = {}
+    for number in range(total // 8):
+        t = NS + number * span // (total // 8)
+        room, document = f"room-{number % ROOMS}", f"doc-{number % DOCUMENTS}"
+        region = "cn-east" if number % 2 else "cn-north"
+        who = {"user": f"u{number}", "session": f"u{number}.1", "key": room, "region": region}
+        do("join", t, chance.randrange(10**7, 10**8), **who)
+        do("leave", t + 20 * NS, 10**7, **who)
+        mine = tokens.setdefault(document, [])
+        if number % 8 == 0 and len(mine) < TOKENS:
+            mine.append(f"t{number}")
+            who = {"user": f"e{number % 200}", "session": f"e{number % 200}.1", "key": document, "region": region}
+            do("edit", t, 10**7, value=f"t{number}", answer={"level": "durable"}, **who)
+        if number % 10 == 0:
+            do("roster", t, 10**6, "obs", answer=[], user="w", session=f"w-{room}", key=room, region=region)
+        if number % 40 == 1:
+            since = looked.get(document, 0)
+            looked[document] = len(mine)
+            sha = hashlib.sha256("\n".join(mine).encode()).hexdigest()[:16]
+            answer = {"splice": [since, 0, mine[since:]], "n": len(mine), "sha": sha}
+            who = {"user": "o", "session": f"o-{document}", "key": document, "region": region}
+            do("tokens", t + 5 * 10**8, 10**6, "obs", answer=answer, **who)
+        events.append(Event(len(events), t + 10**6, "ok", "null", "load", intended_ns=t))
+        while len(events) < 8 * number:
+            do("say", t + 5 * NS, 10**7, user=f"u{number}", session=f"u{number}.1", key=room, region=region)
+    for document, mine in tokens.items():
+        events.append(Event(len(events), span + 50 * NS, "info", "quiet", "load", key=document))
+        for region in ("cn-east", "cn-north"):
+            do("cold_read", span + 60 * NS, NS, "obs", answer=mine, user="r", key=document, region=region)
+    frame = [("baseline", 2 * NS), ("fault", span // 3), ("recovery", span // 2), ("final", span + 40 * NS)]
+    for name, t in [*frame, ("end", span + 70 * NS)]:
+        events.append(Event(len(events), t, "phase", name, "conductor"))
+    steps: list[tuple[str, int, dict[str, Any]]] = [
+        ("intent", span // 3, {"name": "congestion", "fault": "congestion"}),
+        ("on", span // 3 + 1, {"reach": {"regions": ["cn-east"]}}),
+        ("off", span // 2, {}),
+    ]
+    for step, t, value in steps:
+        events.append(Event(len(events), t, "fault", step, "conductor", key="f1", value=value))
+    return events
+
+
+def run() -> dict[str, Any]:
+    """Seconds to index and to judge, and the peak memory of this process."""
+    from chaos.verdict.history import build
+    from chaos.verdict.judge import judge
+    from chaos.verdict.rules import Checks
+
+    events = synthesise()
+    began = time.perf_counter()
+    history = build(events)
+    indexed = time.perf_counter()
+    verdict = judge(history, Checks())
+    ended = time.perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "events": len(events),
+        "index_s": round(indexed - began, 1),
+        "judge_s": round(ended - indexed, 1),
+        "peak_mb": round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024)),
+        "failed": [check.id for check in verdict.checks if check.outcome.value == "fail"],
+    }
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    print(json.dumps(run(), indent=1))

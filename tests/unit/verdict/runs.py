@@ -1,0 +1,68 @@
+"""Whole runs in the record language: a clean one that passes, to be spoilt by each test in its own way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from histories import BOUNDS, NS, ORIGIN, Record, rule
+
+from chaos.model.experiment import Injection, LoadSpec
+from chaos.verdict.rules import Checks
+
+RULES = (
+    rule("join.success >= 99%", "baseline", 3),
+    rule("join.success >= 99%", "fault", 4),
+    rule("edit_ack.p95 < 500ms", "fault", 5),
+    rule("edits.lost == 0", "run", 6),
+    rule("ghosts == 0", "run", 7),
+    rule("recovery < 15s", "recovery", 8),
+)
+LOAD = LoadSpec(participants=20, editors=4, rooms=1, documents=1, rejoin=0.5, offline=0.25)
+FAULT = Injection(name="congestion", fault="congestion", arguments={})
+
+
+def checks(**changes: Any) -> Checks:
+    known: dict[str, Any] = {"bounds": BOUNDS, "thresholds": RULES, "load": LOAD, "injections": (FAULT,)}
+    return Checks(**known | changes)
+
+
+def clean(*, faults: bool = True, bad_joins: tuple[float, ...] = (), region: str = "cn-east") -> Record:
+    """5 joins and 5 edits a second; users stay 5 s; observers, twins, an offline editor, views and cold reads.
+
+    Joins intended in a span of `bad_joins` (from, to) time out.
+    """
+    record = Record()
+    tokens: list[str] = []
+    people = 0
+    for tenth in range(2, 490, 2):
+        t = tenth / 10
+        name = f"p{tenth}"
+        people += 1
+        bad = bool(bad_joins) and bad_joins[0] <= t < bad_joins[1]
+        if bad:
+            record.do("join", t, t + 5, "info", user=name, error="timeout", intended=t, region=region)
+        elif t < 43:
+            record.stay(t, t + 5, user=name, region=region)
+        else:
+            record.do("join", t, t + 0.05, user=name, intended=t, region=region)
+        record.edit(t, f"t{tenth}", user=f"e{tenth % 4}", region=region)
+        record.fact("null", t, kind="ok", intended_ns=ORIGIN + int((t - 0.001) * NS))
+        tokens.append(f"t{tenth}")
+    record.do("rejoin", 8, 8.1, user="p2", session="p2.2", value={"pair": 1, "after": "leave"}, intended=8)
+    record.do("join", 8, 8.1, user="twin", value={"pair": 1, "twin": True}, intended=8)
+    for t in range(3, 50, 2):
+        record.look(t, [])
+        record.sight(t, ["off"] * (t > 28) + tokens[: max(0, t * 5 - 6)])
+    away: dict[str, Any] = {"user": "e0", "key": "doc-1", "value": {"group": 1}}
+    record.fact("offline", 26, **away)
+    record.do("offline_edit", 27, 28.2, user="e0", key="doc-1", value="off", answer={"level": "durable"})
+    record.fact("online", 28, **away).fact("idle_end", 36, **away)
+    record.fact("quiet", 50.2, user="", key="doc-1")
+    tokens.insert(0, "off")
+    record.view(50.5, tokens, user="e1").view(50.5, tokens, user="e2", kind="fresh")
+    record.cold(52, tokens, region="cn-east").cold(52, tokens, region="cn-north")
+    if faults:
+        record.fault(10, 20, regions=["cn-east"])
+    value = {"planned": people + 2, "start_ns": ORIGIN, "until_ns": ORIGIN + 50 * NS}
+    record.add(0, "info", "arrivals", value=value)
+    return record
