@@ -105,19 +105,27 @@ async def serve(path: str, handler: Handler) -> asyncio.Server:
             writer.close()
 
     # Bound under another name and moved: who sees the socket can connect to it.
-    draft = Path(f"{path}.new")
-    draft.unlink(missing_ok=True)
+    draft = f"{path}.new"
     server = await asyncio.start_unix_server(session, draft, limit=LINE_LIMIT)
+    _publish(Path(draft), path)
+    return server
+
+
+def _publish(draft: Path, path: str) -> None:
     draft.chmod(0o600)
     draft.rename(path)
-    return server
+
+
+def withdraw(path: str) -> None:
+    """Remove a socket's file; one that is gone is no error."""
+    Path(path).unlink(missing_ok=True)
 
 
 async def _answer(line: bytes, handler: Handler) -> dict[str, Any]:
     try:
         request = json.loads(line)
         if not isinstance(request, dict):
-            raise BadRequest("a request is a JSON object")
+            return {"ok": False, "error": "a request is a JSON object"}
         return {"ok": True, "value": await handler(request)}
     except BadRequest as error:
         return {"ok": False, "error": str(error)}

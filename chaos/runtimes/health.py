@@ -12,16 +12,16 @@ ANSWER_S = 1.0
 
 async def wait_healthy(port: int, path: str | None) -> None:
     """Return once the server on 127.0.0.1:`port` accepts (path None) or answers 200; waits for ever."""
-    while not await is_healthy(port, path):
+    while not await is_healthy(port, path):  # noqa: ASYNC110 - another process's state has no event
         await asyncio.sleep(EVERY_S)
 
 
 async def is_healthy(port: int, path: str | None) -> bool:
     """One try of at most a second."""
     sock = socket.socket()
-    sock.setblocking(False)
+    sock.setblocking(False)  # noqa: FBT003 - the socket module's way
     try:
-        # A refusal on loopback comes back from connect itself: polling a port that is not open yet costs two system calls.
+        # A refusal on loopback comes back from connect itself: polling a port not yet open costs two system calls.
         code = sock.connect_ex(("127.0.0.1", port))
         if code not in {0, errno.EINPROGRESS}:
             return False

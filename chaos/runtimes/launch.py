@@ -16,6 +16,7 @@ from typing import Any
 from chaos.errors import StackFailed, StorageFailed
 from chaos.model.stack import NodeSpec, Site, StackSpec
 from chaos.runtimes import ports, stackfile, state
+from chaos.runtimes.child import tail
 
 START_S = 30.0
 """How long a node may take to answer."""
@@ -177,7 +178,7 @@ def _spawn(orders: Path, folder: state.StackFolder, claim: ports.Claim) -> subpr
 
 
 def _environment() -> dict[str, str]:
-    """Ours; and where this package is not installed (a checkout), the way to it, also for nodes that are modules of it."""
+    """Ours; and in a checkout that is not installed, the way to it, also for nodes that are modules of it."""
     root = str(Path(__file__).resolve().parents[2])
     if root in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
         return dict(os.environ)
@@ -195,8 +196,8 @@ def _follow(process: subprocess.Popen[bytes], on_progress: Callable[[str], None]
         if message["say"] == "failed":
             raise _failure(message)
         on_progress(message["node"])
-    log = folder / "logs" / "supervisor.log"
-    raise StackFailed("the supervisor ended before the stack was up", evidence=tuple(log.read_text().splitlines()[-12:]))
+    log = tail(folder / "logs" / "supervisor.log", 12)
+    raise StackFailed("the supervisor ended before the stack was up", evidence=log)
 
 
 def _failure(message: dict[str, Any]) -> StackFailed:

@@ -39,7 +39,7 @@ def early(name: str, settings: Mapping[str, str], env: Mapping[str, str]) -> str
     return env.get(name) if ENVIRONMENT.match(name) else None
 
 
-def complaint(
+def complaint(  # noqa: PLR0911 - one answer per kind of placeholder
     name: str, *, in_node: bool, settings: Mapping[str, str], env: Mapping[str, str], nodes: Iterable[str],
     links: Iterable[str],
 ) -> tuple[str, str] | None:

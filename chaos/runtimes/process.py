@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from pydantic import ValidationError
 
@@ -121,7 +121,7 @@ class RunningStack:
     def __repr__(self) -> str:
         return f"<RunningStack {self.site.id or self.site.spec.stack}, {'ours' if self._launched else 'attached'}>"
 
-    def __enter__(self) -> RunningStack:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

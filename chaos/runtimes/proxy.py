@@ -115,7 +115,7 @@ async def run(links: Iterable[Link], socket_path: str) -> None:
     server.close()
     for link in proxy.links.values():
         link.close()
-    Path(socket_path).unlink(missing_ok=True)
+    control.withdraw(socket_path)
 
 
 def main(argv: list[str]) -> int:

@@ -161,7 +161,7 @@ class Link:
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("127.0.0.1", self.port))
-        sock.setblocking(False)
+        sock.setblocking(False)  # noqa: FBT003 - the socket module's way
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Connection(self).client, sock=sock, backlog=BACKLOG)
 

@@ -70,7 +70,7 @@ class Supervisor:
         finally:
             await self._finish()
             server.close()
-            Path(self._orders["socket"]).unlink(missing_ok=True)
+            control.withdraw(self._orders["socket"])
 
     async def _live(self) -> int:
         starting = asyncio.ensure_future(self._bring_up())
@@ -139,7 +139,8 @@ class Supervisor:
             await wait_healthy(child.program.port, child.program.health)
             return
         # The proxy opens its control socket last, when all of its links listen.
-        while not Path(self._orders["proxy"]["socket"]).exists():
+        there = Path(self._orders["proxy"]["socket"]).exists
+        while not there():  # noqa: ASYNC110 - another process's state has no event
             await asyncio.sleep(0.01)
 
     async def _ends(self, child: Child) -> None:
@@ -229,17 +230,17 @@ class Supervisor:
 
     def _restarted(self, child: Child) -> None:
         what = f"started again, pid {child.pid}" if child.running else "cannot be started again"
-        print(f"{child.program.name}: {what}", file=sys.stderr, flush=True)
+        _log(f"{child.program.name}: {what}")
 
     def _reap(self) -> None:
         if not any_ended():
             return
         for name, child in self._nodes.items():
             if child.reap():
-                print(f"{name}: ended with {_code(child.exit_code)}", file=sys.stderr, flush=True)
+                _log(f"{name}: ended with {_code(child.exit_code)}")
                 self._leases.reaped(name)
         if self._proxy is not None and self._proxy.reap() and self._ready:
-            print(f"link proxy ended with {_code(self._proxy.exit_code)}: no link works", file=sys.stderr, flush=True)
+            _log(f"link proxy ended with {_code(self._proxy.exit_code)}: no link works")
             self._end.set()
         self._reaped.set()
 
@@ -260,7 +261,7 @@ class Supervisor:
             await self._all_ended(ASK_TO_END_S)
         self._signal_all(signal.SIGKILL)
         if not await self._all_ended(KILLED_WITHIN_S):
-            print("processes that cannot be killed remain", file=sys.stderr, flush=True)
+            _log("processes that cannot be killed remain")
         with contextlib.suppress(FileNotFoundError):
             (Path(self._orders["directory"]) / "site.json").unlink()
 
@@ -306,6 +307,11 @@ async def _cancel(tasks: Iterable[asyncio.Future[Any]]) -> None:
     for task in (tasks := list(tasks)):
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _log(what: str) -> None:
+    """One line in the supervisor's own log, which its stderr is."""
+    print(what, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _tell(message: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-NODE = '''
+NODE = """
 import os, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -34,9 +34,9 @@ class Handler(BaseHTTPRequestHandler):
 
 print("serving", flush=True)
 ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-'''
+"""
 
-BURN = '''
+BURN = """
 import socket, sys, threading
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 def burn():
@@ -45,7 +45,7 @@ def burn():
 threading.Thread(target=burn, daemon=True).start()
 while True:
     listener.accept()[0].close()
-'''
+"""
 
 STACK = """
 stack: tiny

@@ -77,8 +77,8 @@ def test_node_that_crashes_is_named_with_its_last_words(tmp_path: Path) -> None:
 
 def test_node_that_never_answers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node that runs but does not serve makes StackFailed after the bound, and nothing is left running."""
-    monkeypatch.setattr(launch, "START_S", 1.0)
-    with pytest.raises(StackFailed, match=r"node two did not answer \(GET /healthz on port \d+\) within 1 s"):
+    monkeypatch.setattr(launch, "START_S", 4.0)
+    with pytest.raises(StackFailed, match=r"node two did not answer \(GET /healthz on port \d+\) within 4 s"):
         process.start_stack(load_stack(str(write_stack(tmp_path, "mute"))))
     assert not mentions(str(tmp_path))
 
@@ -207,8 +207,8 @@ def test_throttle_leaves_the_share_asked_for(tmp_path: Path) -> None:
         assert {state.state for state in stack.runtime.states().values()} == {"up"}
         free = _cpu_shares(pids, 0.5)
     # The machine may be busy: less than asked is the others' doing, more would be ours.
-    assert 0.1 <= shares["slow"] <= 0.23
-    assert 0.25 <= shares["half"] <= 0.55
+    assert 0.05 <= shares["slow"] <= 0.23
+    assert 0.15 <= shares["half"] <= 0.55
     assert free["slow"] > shares["slow"]
     assert not mentions(str(tmp_path))
 

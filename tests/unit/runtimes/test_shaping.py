@@ -38,6 +38,8 @@ class Clock:
 
 
 class Timer:
+    """A call in the future."""
+
     def __init__(self, when: float, function: Callable[[], None]) -> None:
         self.when = when
         self.function = function

@@ -18,7 +18,8 @@ settings: {mutant: "", window: 5, loud: true}
 services:
   store:
     nodes:
-      - {name: store, command: ["${python}", -m, store, --port, "${port}", --data, "${data}", --window, "${settings.window}"]}
+      - name: store
+        command: ["${python}", -m, store, --port, "${port}", --data, "${data}", --window, "${settings.window}"]
   rooms:
     role: meetings
     secret: ${SHOP_SECRET}
@@ -194,5 +195,5 @@ def test_text_that_is_no_stack_file(write: Path, text: str, line: int, says: str
 def test_binary_file_is_refused(write: Path) -> None:
     """Bytes that are no text make a problem, not a traceback."""
     write.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InvalidInput, match="1 problem in stack.yaml"):
+    with pytest.raises(InvalidInput, match="1 problem"):
         load_stack("stack.yaml")
