@@ -49,7 +49,8 @@ class Crowd:
             world.spawn(self._arrive())
 
     def _arrivals(self, until_s: float) -> None:
-        planned = sum(person.visits[0].at_s < until_s for person in self.people)
+        # Twins are not counted: whether one comes at its planned moment is up to the user it is paired with.
+        planned = sum(person.visits[0].at_s < until_s and not person.twin_of for person in self.people)
         planned += sum(editor.plan.at_s < until_s for editor in self.editors)
         value = {"planned": planned, "start_ns": self.world.start_ns, "until_ns": self.world.ns(until_s)}
         self.world.scribe.fact("arrivals", t_ns=max(self.world.start_ns, time.monotonic_ns()), value=value)

@@ -88,8 +88,3 @@ class Plan:
     people: tuple[Person, ...]
     editors: tuple[EditorPlan, ...]
     watchers: tuple[Watcher, ...]
-
-    def due(self, until_s: float) -> int:
-        """Arrivals (first joins and editors) planned before `until_s`."""
-        people = sum(person.visits[0].at_s < until_s for person in self.people)
-        return people + sum(editor.at_s < until_s for editor in self.editors)
