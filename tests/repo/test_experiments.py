@@ -51,6 +51,31 @@ def test_each_can_be_judged_and_is_short(name: str) -> None:
     assert plan.notes == ()
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_each_brings_enough_people_with_its_own_seed(name: str) -> None:
+    """The arrivals of the very seed that is shipped give 40 or more of what each phase's thresholds count."""
+    from chaos.experiment.plan import make_plan
+    from chaos.load import arrivals
+    from chaos.runtimes.stackfile import load_stack
+
+    plan = make_plan(load(name), load_stack("embedded"))
+    load_spec, regions = plan.experiment.load, tuple(plan.spec.regions)
+    warm_up_s = plan.experiment.phases.warm_up
+    people = arrivals.make_plan(load_spec, plan.seed, regions, plan.horizon_s, warm_up_s=warm_up_s).people
+    visits = [visit for person in people for visit in person.visits]
+    for phase in plan.phases:
+        end_s = phase.starts_s + phase.seconds
+        here = [visit for visit in visits if phase.starts_s <= visit.at_s < end_s]
+        gone = [visit for visit in visits if phase.starts_s <= visit.until_s < end_s]
+        seen = {
+            "join.success": sum(not visit.after for visit in here),
+            "rejoin.success": sum(bool(visit.after) for visit in here),
+            "leave.success": sum(visit.end == "leave" for visit in gone),
+        }
+        asked = {rule.metric for rule in plan.experiment.thresholds if rule.phase == phase.name}
+        assert {metric: seen[metric] for metric in asked & set(seen) if seen[metric] < 40} == {}
+
+
 def test_every_fault_has_an_experiment() -> None:
     """A fault that no example shows is hard to find."""
     assert {one.fault for name in NAMES for one in load(name).injections} == set(registry())

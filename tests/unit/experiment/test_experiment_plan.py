@@ -47,7 +47,7 @@ def test_a_fault_on_links_is_aimed_at_links() -> None:
     plan = make_plan(load("network_congestion"), twin())
     (one,) = plan.injections
     assert (one.fault, one.links, one.nodes) == ("congestion", ("users--gw-east",), ())
-    assert (one.starts_s, one.duration_s) == (9, 10)
+    assert (one.starts_s, one.duration_s) == (11, 10)
     assert one.carriers == ("link proxy, on live connections",)
     assert one.undo
     assert "120 ms" in one.says

@@ -232,6 +232,26 @@ def test_parts_of_the_wrong_kind_hide_nothing_else() -> None:
         assert f"{part} must be " in text
 
 
+def test_the_extension_stands_once_and_its_parts_have_their_kinds() -> None:
+    """A second one would be ignored, and thresholds that are no mapping cannot be read."""
+    changed = document()
+    changed["extensions"].append({"name": "collab-chaos"})
+    changed["extensions"][0]["thresholds"] = ["join.success >= 99%"]
+    changed["method"][0]["provider"]["arguments"] = 3
+    text = said(changed)
+    assert "a second extension 'collab-chaos' (put both into one)" in text
+    assert "thresholds must be a mapping, not a list" in text
+    assert "arguments must be a mapping, not a whole number" in text
+
+
+def test_an_active_probe_may_stand_in_the_method() -> None:
+    """There it has no tolerance, and its answer is kept in the journal."""
+    changed = document()
+    provider = {"type": "python", "module": "probes.join", "func": "join_once"}
+    changed["method"].append({"type": "probe", "name": "n", "provider": provider})
+    assert check(parse(json.dumps(changed), "f")).ours
+
+
 def test_a_reason_allows_a_whole_service() -> None:
     """It is a text, kept for the plan and the record."""
     changed = document()
