@@ -114,9 +114,10 @@ def flow_chart(story: Story, flow: str, checks: Sequence[CheckResult] = ()) -> M
     axis, step = time_axis(story, 52, WIDTH - 84), step_of(story)
     points = binned(story.of_flow(flow), step)
     apart = splits(story, flow)
-    lines = [("p50", "p50", points)] + ([] if apart else [("p95", "p95", points)])
+    lines = [("p50", "p50", points), ("p95", "p95", points)]
     if apart:
-        lines += [
+        # A p50 over regions that differ jumps between them, and says nothing about either.
+        lines = [
             (f"p95 {r}", f"p95 region-{i % 4}", binned(story.of_flow(flow, r), step))
             for i, r in enumerate(story.regions)
         ]

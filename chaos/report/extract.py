@@ -57,7 +57,7 @@ def tell(history: History, plan: Plan, bounds: Bounds, directory: Path) -> Story
     experiment, spec = plan.experiment, plan.spec
     units = {flow: found for flow, found in measure(history, bounds).items() if found}
     return Story(
-        run_id=directory.absolute().name,
+        run_id=directory.resolve().name,
         title=experiment.title,
         description=experiment.description,
         file=experiment.file,
@@ -66,7 +66,7 @@ def tell(history: History, plan: Plan, bounds: Bounds, directory: Path) -> Story
         seed=plan.seed,
         assurance=experiment.assurance,
         directory=shown(directory),
-        started=_started(directory.absolute().name),
+        started=_started(directory.resolve().name),
         phases=tuple(
             PhaseSpan(span.phase.value, history.seconds(span.start_ns), history.seconds(span.end_ns))
             for span in history.phases

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SECONDS_KEPT = 240
 HAPPENINGS_KEPT = 40
+NOT_USERS = frozenset({"null"})
+"""Flows of the load that no user makes: its own yardstick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,12 @@ class Feed:
         self.second = int(_number(data.get("t")))
         flows = data.get("flows") or {}
         self.ticks.append(
-            {(flow, region): _tick(tick) for flow, regions in flows.items() for region, tick in regions.items()}
+            {
+                (flow, region): _tick(tick)
+                for flow, regions in flows.items()
+                if flow not in NOT_USERS
+                for region, tick in regions.items()
+            }
         )
         self.live = {str(name): int(_number(count)) for name, count in (data.get("live") or {}).items()}
         for text in data.get("last") or ():

@@ -92,7 +92,8 @@ def tiles(story: Story, verdict: Verdict) -> list[dict[str, str]]:
             out.append(_result_tile("edits lost", value, rest, check))
         elif check.id == "recovery":
             value, _, rest = words.pretty(check.measured).partition(",")
-            out.append(_result_tile("back after", value, rest, check))
+            at_once = check.figures.get("recovery_s") == 0
+            out.append(_result_tile("back after the heal", "at once" if at_once else value, rest, check))
     return out[:4]
 
 

@@ -57,7 +57,9 @@ class LineView:
         self._feed.add_second(data)
         if self._feed.second - self._summed >= SUMMARY_EVERY_S:
             self._summed = self._feed.second
-            self._line(self.summary(), "dim")
+            summary = self.summary()
+            if summary:
+                self._line(summary, "dim")
 
     def say(self, text: str) -> None:
         self._line(text)
@@ -66,7 +68,7 @@ class LineView:
         """Nothing is held open."""
 
     def summary(self) -> str:
-        """The last seconds in a line: success and p95 per flow, and who is there."""
+        """The last seconds in a line: success and p95 per flow, and who is there; empty where nobody is."""
         parts = []
         for flow in self._feed.flows():
             tick = total(self._feed.row(flow, None, SUMMARY_EVERY_S))
@@ -77,7 +79,7 @@ class LineView:
                 parts.append(f"{flow.removesuffix('_ack')} {words.share(tick.ok / count)}{shown}")
         live = self._feed.live
         parts += [f"{live[name]} {name}" for name in ("participants", "editors", "offline") if live.get(name)]
-        return f" {self._signs.dot} ".join(parts) or "nobody is there yet"
+        return f" {self._signs.dot} ".join(parts)
 
     def _line(self, text: str, style: str = "") -> None:
         when = f"{self._feed.second:>4} s  " if self._feed.second else "        "

@@ -87,7 +87,7 @@ class _Rows:
         )
 
     def _did(self, fault: FaultSpan) -> list[Text]:
-        says = (fault.says or fault.fault) + (f" on {fault.reach}" if fault.reach else "")
+        says = words.pretty(fault.says or fault.fault) + (f" on {fault.reach}" if fault.reach else "")
         word, style = "bite not measured", "yellow"
         if fault.bit is not None:
             word, style = ("bit", "green") if fault.bit else ("did not bite", "red")
@@ -122,5 +122,7 @@ class _Rows:
         check = next((c for c in self.verdict.checks if c.id == "recovery"), None)
         if check is None:
             return ""
+        if check.outcome is Outcome.PASS and check.figures.get("recovery_s") == 0:
+            return "back at once"
         word = {Outcome.PASS: "back after", Outcome.FAIL: "not back in time:"}.get(check.outcome, "back after ?")
         return f"{word} {words.pretty(check.measured)}".strip()

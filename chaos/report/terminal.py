@@ -120,7 +120,7 @@ def _check(check: CheckResult, story: Story, signs: Glyphs, width: int, column: 
         line.append(" " * (width - line.cell_len - 1 - len(shown)) + signs.text(shown), style="dim")
     rows = [_hang(line, 1, column + 4 if column + 30 < width else 4)]
     details = [signs.text(reason) for reason in check.reasons]
-    if broken and check.place and shown != str(check.place):
+    if broken and check.place and not shown:
         details.append(signs.text(f"at {check.place}"))
     rows += [_hang(Text(detail, style="dim"), 3, 2) for detail in details]
     if check.outcome is Outcome.FAIL:
@@ -132,13 +132,13 @@ def _check(check: CheckResult, story: Story, signs: Glyphs, width: int, column: 
 
 
 def _place(check: CheckResult, story: Story, room: int) -> str:
-    """`file:line` if there is room, else `:line` for a passed rule of the run's own file, else nothing."""
+    """`file:line` if there is room, else `:line` for a rule of the run's own file that did not fail, else nothing."""
     if check.place is None:
         return ""
     if len(str(check.place)) <= room:
         return str(check.place)
     short = f":{check.place.line}"
-    own = check.outcome is Outcome.PASS and check.place.file == story.file and check.place.line
+    own = check.outcome is not Outcome.FAIL and check.place.file == story.file and check.place.line
     return short if own and len(short) <= room else ""
 
 
@@ -163,10 +163,12 @@ class _Hanging:
             yield Text(" " * self.left).append_text(self.text)
             return
         first = self.text.wrap(console, max(10, room))[0]
+        first.rstrip()
         yield Text(" " * self.left).append_text(first)
         rest = self.text[len(first.plain) :]
         rest = rest[len(rest.plain) - len(rest.plain.lstrip()) :]
         for line in rest.wrap(console, max(10, room - self.hang)):
+            line.rstrip()
             yield Text(" " * (self.left + self.hang)).append_text(line)
 
 

@@ -78,7 +78,7 @@ def tone(verdict: Verdict) -> str:
 
 def seconds(value: float) -> str:
     """`0.4 s`, `20 s`, `2 min 05 s`."""
-    if value < _TENTHS_BELOW and round(value, 1) != round(value):
+    if value < 1 or (value < _TENTHS_BELOW and round(value, 1) != round(value)):
         return f"{value:.1f} s"
     whole = round(value)
     return f"{whole} s" if whole < _MINUTES_FROM else f"{whole // 60} min {whole % 60:02d} s"
