@@ -42,8 +42,11 @@ def before_activity_control(context: dict[str, Any]) -> None:  # noqa: ARG001
     _stop_if_broken()
 
 
-def after_activity_control(context: dict[str, Any], state: dict[str, Any]) -> None:  # noqa: ARG001
-    """End the method once a signal came or the run broke."""
+def after_activity_control(context: dict[str, Any], state: dict[str, Any]) -> None:
+    """Note what the toolkit made of an activity; end the method once a signal came or the run broke."""
+    if in_progress() and (state.get("status") == "failed" or state.get("tolerance_met") is False):
+        why = (state.get("exception") or [f"measured {state.get('output')}, which its tolerance does not allow"])[-1]
+        current().miss(context["name"], why.strip().removeprefix("chaoslib.exceptions.ActivityFailed: "))
     _stop_if_broken()
 
 

@@ -143,6 +143,11 @@ class Session:
             self.load.check()
         self.shield.check()
 
+    def miss(self, activity: str, why: str) -> None:
+        """An action failed, or a probe was not in its tolerance: the toolkit may end the method for it."""
+        self._record(Type.INFO, "missed", key=activity, value=why)
+        self.view.say(f"missed: {activity}: {why}")
+
     def close(self) -> None:
         """Heal, finish the load with its final reads, and end the stack. Raises nothing twice; idempotent."""
         global _current  # noqa: PLW0603
