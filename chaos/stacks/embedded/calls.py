@@ -62,8 +62,14 @@ class Calls:
         while True:
             try:
                 socket = await connect(
-                    self._url, compression=None, ping_interval=None, proxy=None, max_size=None, max_queue=256,
-                    open_timeout=CONNECT_TIMEOUT_S, close_timeout=CONNECT_TIMEOUT_S,
+                    self._url,
+                    compression=None,
+                    ping_interval=None,
+                    proxy=None,
+                    max_size=None,
+                    max_queue=256,
+                    open_timeout=CONNECT_TIMEOUT_S,
+                    close_timeout=CONNECT_TIMEOUT_S,
                 )
             except (OSError, TimeoutError, InvalidHandshake, InvalidMessage):
                 await asyncio.sleep(RECONNECT_S)

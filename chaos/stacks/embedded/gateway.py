@@ -147,8 +147,14 @@ class Gateway(Node):
             raise Unreachable(f"no way to {place.node} in {place.region or 'no region'}")
         self.counts["connects_here" if here else "connects_peer"] += 1
         return await connect(
-            base.rstrip("/") + path, compression=None, ping_interval=None, proxy=None, max_size=LARGEST_FRAME,
-            max_queue=64, open_timeout=NODE_TIMEOUT_S if here else PEER_TIMEOUT_S, close_timeout=CLOSE_S,
+            base.rstrip("/") + path,
+            compression=None,
+            ping_interval=None,
+            proxy=None,
+            max_size=LARGEST_FRAME,
+            max_queue=64,
+            open_timeout=NODE_TIMEOUT_S if here else PEER_TIMEOUT_S,
+            close_timeout=CLOSE_S,
             additional_headers=None if here else {RELAYED: self.name},
         )
 

@@ -197,18 +197,31 @@ class Room:
                 line.close(TAKEN_OVER, "replaced by another session")
 
     def _welcome(self, seat: Seat, message: Message, session: str, *, resumed: bool) -> None:
-        seat.line.tell({
-            "t": "joined", "id": message.get("id"), "session": session, "node": self.rules.node,
-            "roster": self.roster(), "resume": sign(self.rules.secret, f"{session}|{self.name}"),
-            "window_s": self.rules.window_s, "resumed": resumed, "n": self._said,
-        })
+        seat.line.tell(
+            {
+                "t": "joined",
+                "id": message.get("id"),
+                "session": session,
+                "node": self.rules.node,
+                "roster": self.roster(),
+                "resume": sign(self.rules.secret, f"{session}|{self.name}"),
+                "window_s": self.rules.window_s,
+                "resumed": resumed,
+                "n": self._said,
+            }
+        )
 
     def _refuse(self, seat: Seat, message: Message, reason: str) -> None:
         self.counts["refusals"] += 1
-        seat.line.tell({
-            "t": "refused", "id": message.get("id"), "reason": reason, "retry_after_s": self.rules.retry_after_s,
-            "node": self.rules.node,
-        })
+        seat.line.tell(
+            {
+                "t": "refused",
+                "id": message.get("id"),
+                "reason": reason,
+                "retry_after_s": self.rules.retry_after_s,
+                "node": self.rules.node,
+            }
+        )
 
     def _say(self, seat: Seat, member: Member, message: Message) -> None:
         self._said += 1

@@ -195,8 +195,17 @@ class Node:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         async with serve(
-            handle, "127.0.0.1", self.port, process_request=first, process_response=sign, compression=None,
-            ping_interval=None, close_timeout=1, max_size=LARGEST_FRAME, max_queue=64, backlog=512,
+            handle,
+            "127.0.0.1",
+            self.port,
+            process_request=first,
+            process_response=sign,
+            compression=None,
+            ping_interval=None,
+            close_timeout=1,
+            max_size=LARGEST_FRAME,
+            max_queue=64,
+            backlog=512,
         ) as server:
             log(f"{self.role} {self.name} serves on port {self.port}")
             await stop.wait()

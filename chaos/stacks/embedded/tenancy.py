@@ -129,7 +129,11 @@ class Tenancy:
     def _greet(self) -> None:
         """Say hello as the first call on a connection, ahead of the calls that are repeated on it."""
         answer = self._calls.send(
-            "hello", session=self._session, node=self._node.name, service=self._service, region=self._node.region,
+            "hello",
+            session=self._session,
+            node=self._node.name,
+            service=self._service,
+            region=self._node.region,
             ended=self._ended,
         )
         self._background.add(self._greeted(answer, self._session, time.monotonic()))
