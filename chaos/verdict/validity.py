@@ -96,7 +96,8 @@ def _fault(fault: FaultSpan) -> CheckResult:
 
 def _missing(history: History, checks: Checks) -> CheckResult:
     planned, done = len(checks.injections), len(history.faults)
-    reason = "the method ended early"
+    missed = [f"{event.key}: {event.value}" for event in history.facts.get("missed", ())]
+    reason = "; ".join(["the method ended early", *missed])
     return line("faults", "every fault was injected", f"{done} of {planned}", reason, phase="fault")
 
 
@@ -157,14 +158,15 @@ def _fast(name: str, says: str, seconds: list[float], limit: float, reason: str)
 
 def _arrivals(history: History) -> CheckResult:
     says = "all who were planned came"
-    told = next((event.value for event in history.facts.get("arrivals", ()) if isinstance(event.value, dict)), None)
-    planned, start, until = (told or {}).get("planned"), (told or {}).get("start_ns"), (told or {}).get("until_ns")
+    # A load that knows at its end how many were due by then says so again: the last word counts.
+    told = [event.value for event in history.facts.get("arrivals", ()) if isinstance(event.value, dict)] or [{}]
+    planned, start, until = (told[-1].get(name) for name in ("planned", "start_ns", "until_ns"))
     if not (isinstance(planned, int) and isinstance(start, int) and isinstance(until, int)):
         return line("arrivals", says, "no samples", "the load did not say what it planned")
     final = history.span(Phase.FINAL)
     end = final.start_ns if final else history.end_ns
     due = _due(planned, start, until, end)
-    came = _came(history, end)
+    came = _came(history)
     reason = "" if came >= math.floor(STARTED * due) else "the load did not start all of its users"
     return line("arrivals", says, f"{came} of {math.ceil(due)} or more", reason, judged=came)
 
@@ -181,11 +183,14 @@ def _due(planned: int, start: int, until: int, end: int) -> float:
     return max(0.0, planned * part - 3 * math.sqrt(planned * part * (1 - part)))
 
 
-def _came(history: History, end: int) -> int:
+def _came(history: History) -> int:
+    """Users who came by plan: all first joins and editors, less the twins of re-entries that no plan foresaw."""
     people = {
         op.begin.user
         for op in history.of("join")
-        if op.start_ns < end and not (isinstance(op.begin.value, dict) and op.begin.value.get("twin"))
+        if not (isinstance(op.begin.value, dict) and op.begin.value.get("twin"))
     }
-    editors = {op.begin.user for op in history.of("edit", "offline_edit") if op.begin.t_ns < end}
-    return len(people | editors)
+    editors = {op.begin.user for op in history.of("edit", "offline_edit")}
+    values = [op.begin.value for op in history.of("rejoin")]
+    unforeseen = len([value for value in values if isinstance(value, dict) and value.get("after") == "dropped"])
+    return max(0, len(people | editors) - unforeseen)

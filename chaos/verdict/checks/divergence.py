@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class _View(NamedTuple):
     begin_ns: int
     end_ns: int
-    session: str
+    client: str
+    """The user whose copy it is: it may change its session while it comes back."""
     who: str
     sha: str | None
     """None: the planned view did not come."""
@@ -82,7 +83,9 @@ def _view(history: History, op: Op) -> _View:
     sha = value.get("sha")
     kind = value.get("kind", "viewer")
     who = f"{op.session} ({kind}{words.via(op.begin.region)})"
-    return _View(op.begin.t_ns, history.seen_until(op), op.session, who, sha if isinstance(sha, str) else None)
+    return _View(
+        op.begin.t_ns, history.seen_until(op), op.begin.user or op.session, who, sha if isinstance(sha, str) else None
+    )
 
 
 def _cold(history: History, read: Op) -> _View:
@@ -95,9 +98,9 @@ def _settled(views: list[_View]) -> int | None:
     """When all views had last come to agree, for certain; None: never. A missing view agrees with none."""
     first: dict[str, int] = {}
     for view in views:
-        first[view.session] = min(first.get(view.session, view.begin_ns), view.begin_ns)
+        first[view.client] = min(first.get(view.client, view.begin_ns), view.begin_ns)
     steps: list[tuple[int, int, str, str | None]] = [(t_ns, 0, name, None) for name, t_ns in first.items()]
-    steps += [(view.end_ns, 1, view.session, view.sha) for view in views]
+    steps += [(view.end_ns, 1, view.client, view.sha) for view in views]
     state: dict[str, str | None] = {}
     count: Counter[str | None] = Counter()
     since: int | None = None

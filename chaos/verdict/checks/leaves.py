@@ -1,6 +1,6 @@
 """M5, leave works: leaving is answered in time, nothing arrives after it, and it does not bar the way back.
 
-Invariant: a leave is answered within `leave_s` of its invoke; the session hears nothing after the answer; a rejoin
+Invariant: a leave is granted within `leave_s` of its invoke; the session hears nothing after the answer; a rejoin
 after an answered leave is not refused because the user is "already in".
 Violation: any of the three broken. Excused: a fault that reaches the leave's region, node or room overlaps it.
 Unjudged: the connection was lost while leaving (nobody was there to answer), or the load ended first.
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from chaos.model.event import Event
     from chaos.model.stack import Bounds
     from chaos.verdict.history import History, Op
+
+
+_STUCK = ("timeout", "refused")
+"""What the load says of a leave that was not granted on a live connection."""
 
 
 def run(history: History, bounds: Bounds) -> CheckFindings:
@@ -72,7 +76,11 @@ def _judge(history: History, bounds: Bounds, op: Op, found: CheckFindings) -> No
     late = waited > bounds.leave_s * NS
     if op.outcome == "ok" and not late:
         found.judged += 1
-    elif op.cut_short or op.outcome == "fail" or (op.outcome == "info" and not op.error.startswith("timeout")):
+    elif (
+        op.cut_short
+        or op.outcome == "fail"
+        or (op.outcome == "info" and not op.error.startswith(("timeout", "refused")))
+    ):
         found.unjudged += 1
     elif excused(history, bounds, op):
         found.excused += 1
@@ -92,7 +100,8 @@ def _stuck(history: History, bounds: Bounds, op: Op, waited: int) -> Violation:
         *words.fault_story(history, op.begin.t_ns, until),
         (until, f"{user}: {words.result(op)} after {waited / NS:.1f} s{words.by(op.end.node if op.end else '')}"),
     ]
-    how = "was answered late" if op.outcome == "ok" else "was not answered"
+    refused = "was refused" if op.error.startswith("refused") else "was not answered"
+    how = "was answered late" if op.outcome == "ok" else refused
     says = (
         f"{user} asked to leave {room} at {words.at(history, op.begin.t_ns)} and {how}: "
         f"{waited / NS:.1f} s (bound {bounds.leave_s:g} s)"

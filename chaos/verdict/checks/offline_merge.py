@@ -5,8 +5,8 @@ the document's observers (or acknowledged: then D1 watches over them), without a
 Violation: an observer's look that was asked for after the bound, while the editor still idled, lacks one of them; or
 one was neither seen nor acknowledged, its editor kept its copy, and a cold read at the end does not have it.
 Excused (the timing, never the loss): a fault that reaches the editor or the document overlaps offline ... bound.
-Unjudged: the editor did not come back, wrote nothing, threw its copy away, or was cut while idle.
-Inconclusive: a look that could have shown the lack did not come, or nothing shows the tokens before the idling ended.
+Unjudged: the editor did not come back, wrote nothing, threw its copy away, or its idling ended before the bound.
+Inconclusive: a look that could have shown the lack did not come, or nothing at all shows the tokens.
 Source: `docs/checks.md` (issue reports of providers that re-send only with the next edit).
 """
 
@@ -110,11 +110,11 @@ def _judge(
         return
     stop = group.idle_end_ns or history.end_ns
     until = min(stop, *(_next(cuts.get((f, user)), online.t_ns) for f in _CUTS))
-    _judge_idle(history, group, document, due, until, found, cut=until < min(stop, due))
+    _judge_idle(history, group, document, due, until, found, early=until < due)
 
 
 def _judge_idle(
-    history: History, group: _Group, document: Document, due: int, until: float, found: CheckFindings, *, cut: bool
+    history: History, group: _Group, document: Document, due: int, until: float, found: CheckFindings, *, early: bool
 ) -> None:
     missing: list[str] = []
     for token in group.tokens:
@@ -127,7 +127,7 @@ def _judge_idle(
             missing.append(token)
     gap = any(due < op.begin.t_ns < until for seen in document.observers.values() for op in seen.gaps)
     broken = any(seen.broken_ns is not None and seen.broken_ns < until for seen in document.observers.values())
-    if cut and missing:
+    if early and missing:
         found.unjudged += 1
     elif gap or broken or missing:
         found.inconclusive += 1

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chaos.model.event import Phase
 from chaos.verdict import words
 from chaos.verdict.excuse import quiet
 from chaos.verdict.findings import Check, CheckFindings, Violation
@@ -42,7 +43,7 @@ def run(history: History, bounds: Bounds) -> CheckFindings:
         elif identity_refusal(op):
             found.judged += 1
             found.violations.append(_violation(history, op, twin))
-        elif _tells_nothing(op, twin):
+        elif _tells_nothing(history, op, twin):
             found.unjudged += 1
         elif twin is None or twin.outcome == "open":
             found.inconclusive += 1
@@ -80,9 +81,11 @@ def _pair(op: Op) -> tuple[str, str] | None:
     return None if pair is None else (op.begin.key, str(pair))
 
 
-def _tells_nothing(op: Op, twin: Op | None) -> bool:
+def _tells_nothing(history: History, op: Op, twin: Op | None) -> bool:
     if op.cut_short or op.outcome == "open" or _pair(op) is None:
         return True
+    if twin is None and history.phase_at(history.seen_until(op)) in {Phase.FINAL, Phase.END}:
+        return True  # the load ended before the twin came
     return twin is not None and (twin.cut_short or twin.outcome in {"fail", "info"})
 
 

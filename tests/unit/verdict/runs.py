@@ -63,6 +63,6 @@ def clean(*, faults: bool = True, bad_joins: tuple[float, ...] = (), region: str
     record.cold(52, tokens, region="cn-east").cold(52, tokens, region="cn-north")
     if faults:
         record.fault(10, 20, regions=["cn-east"])
-    value = {"planned": people + 2, "start_ns": ORIGIN, "until_ns": ORIGIN + 50 * NS}
+    value = {"planned": people + 3, "start_ns": ORIGIN, "until_ns": ORIGIN + 50 * NS}
     record.add(0, "info", "arrivals", value=value)
     return record

@@ -249,6 +249,11 @@ def test_a_look_that_did_not_come_hides_nothing_here() -> None:
     assert findings("D8", away(Record(), done=41)).outcome is INCONCLUSIVE
 
 
+def test_an_idling_too_short_tells_nothing() -> None:
+    """Where the idling ended before the bound, what had not arrived by then is unjudged."""
+    assert findings("D8", away(Record(), done=41, idle_until=26)).unjudged == 1
+
+
 def test_who_never_came_back_is_not_judged() -> None:
     """Offline at the end of the load: unjudged."""
     record = Record().fact("offline", 45, user="e1", key="doc-1", value={"group": 1})

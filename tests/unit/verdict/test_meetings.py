@@ -156,7 +156,10 @@ def test_answered_leaves_work() -> None:
     assert findings("M5", Record().stay(3, 8)).outcome is PASS
 
 
-@pytest.mark.parametrize(("done", "outcome", "error"), [(11, "info", "timeout"), (13, "ok", ""), (None, "", "")])
+@pytest.mark.parametrize(
+    ("done", "outcome", "error"),
+    [(11, "info", "timeout"), (9, "info", "refused: moving"), (13, "ok", ""), (None, "", "")],
+)
 def test_a_leave_that_hangs_is_stuck(done: float | None, outcome: str, error: str) -> None:
     """No answer within the bound, or a late one, fails."""
     record = Record().do("join", 3, 3.1).do("leave", 7.99, done, outcome, error=error).stay(30, 40, user="u2")
