@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import platform
 import sys
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chaos import __version__
 from chaos.engine import toolkit
 from chaos.engine.rundir import RunDirectory
 from chaos.engine.session import Session, expect
@@ -106,8 +110,19 @@ def open_directory(root: Path, plan: Plan) -> RunDirectory:
     directory = RunDirectory.create(root, file.stem)
     if file.is_file():
         directory.write(f"experiment{file.suffix}", file.read_text(encoding="utf-8"))
-    directory.write_json("plan.json", plan.model_dump(mode="json"))
+    write_plan(directory, plan)
     return directory
+
+
+def write_plan(directory: RunDirectory, plan: Plan) -> None:
+    """The plan, with the versions of what carries it out: a record is judged again years later."""
+    names = ("collab-chaos", "chaostoolkit-lib", "websockets", "pycrdt")
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in names:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    versions.setdefault("collab-chaos", __version__)
+    directory.write_json("plan.json", plan.model_copy(update={"versions": versions}).model_dump(mode="json"))
 
 
 def conclude(session: Session) -> Verdict:
@@ -134,7 +149,7 @@ def session_for_document(document: dict[str, Any]) -> Session:
     directory = RunDirectory.create(root, str(document.get("title", "experiment")))
     file = directory.write_json("experiment.json", document)
     ready = prepare(Options(str(file)))
-    directory.write_json("plan.json", ready.plan.model_dump(mode="json"))
+    write_plan(directory, ready.plan)
     return Session(ready.plan, directory, view_for(make_console(), json=False, env=os.environ), attach=ready.attach)
 
 

@@ -6,7 +6,6 @@ Reads nothing but the record, and where its directory is seen from here. Total: 
 from __future__ import annotations
 
 import os
-import platform
 import re
 from importlib import metadata
 from pathlib import Path
@@ -77,7 +76,7 @@ def tell(history: History, plan: Plan, bounds: Bounds, directory: Path) -> Story
         figures=tuple(_figures(units)),
         plan=tuple(_planned(plan)),
         blast_radius=blast_in_words(plan.blast),
-        versions=_versions(),
+        versions=_versions(plan),
         notes=tuple(_notes(history)),
     )
 
@@ -205,12 +204,13 @@ def _hit(nodes: Sequence[str], links: Sequence[str]) -> str:
     return f": {', '.join(hit)}" if hit else ""
 
 
-def _versions() -> dict[str, str]:
+def _versions(plan: Plan) -> dict[str, str]:
+    """Of what ran it, and of what judges it now."""
     try:
         own = metadata.version("collab-chaos")
     except metadata.PackageNotFoundError:
         own = "from a checkout"
-    return {"judged by collab-chaos": own, "python": platform.python_version()}
+    return plan.versions | {"judged by collab-chaos": own}
 
 
 def _notes(history: History) -> list[str]:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chaos.cli import show
 from chaos.cli.arguments import json_option, runs_option
 from chaos.cli.base import Command
 from chaos.cli.runs import LATEST, find_run
@@ -34,11 +33,15 @@ def command(ctx: click.Context, /, run: str, runs_dir: Path, as_json: bool) -> N
 
     record = load_run(directory)
     verdict = judge(record.history, record.checks)
+    from chaos.report import tell
+
+    story = tell(record)
     if as_json:
-        show.as_json(verdict.model_dump(mode="json"))
+        from chaos.report.json import render
+
+        click.echo(render(story, verdict), nl=False)
     else:
-        from chaos.report.story import story_of
         from chaos.report.terminal import print_verdict
 
-        print_verdict(verdict, story_of(record))
+        print_verdict(verdict, story)
     ctx.exit(int(verdict.exit_code))
