@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 
 EVERY_S = 0.02
@@ -22,22 +21,17 @@ async def is_healthy(port: int, path: str | None) -> bool:
     sock.setblocking(False)  # noqa: FBT003 - the socket module's way
     try:
         # A refusal on loopback comes back from connect itself: polling a port not yet open costs two system calls.
-        code = sock.connect_ex(("127.0.0.1", port))
-        if code not in {0, errno.EINPROGRESS}:
-            return False
         async with asyncio.timeout(ANSWER_S):
-            return await _asks(sock, port, path)
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+            return path is None or await _asks(sock, port, path)
     except (OSError, TimeoutError):
         return False
     finally:
         sock.close()
 
 
-async def _asks(sock: socket.socket, port: int, path: str | None) -> bool:
+async def _asks(sock: socket.socket, port: int, path: str) -> bool:
     loop = asyncio.get_running_loop()
-    if path is None:
-        await loop.sock_sendall(sock, b"")
-        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
     await loop.sock_sendall(
         sock, f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode()
     )

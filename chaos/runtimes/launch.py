@@ -105,8 +105,9 @@ def _site(spec: StackSpec, folder: state.StackFolder, free: tuple[int, ...]) -> 
     node_ports = {name: node.port if node.port is not None else next(supply) for name, (_, node) in nodes.items()}
     link_ports = {link.name: next(supply) for link in spec.links}
     data = {name: folder.path / "data" / name for name, (_, node) in nodes.items() if node.command}
-    for path in data.values():
-        path.mkdir()
+    with _storage(folder.path):
+        for path in data.values():
+            path.mkdir()
     return Site(
         spec=stackfile.fill(spec, node_ports, link_ports, data),
         node_ports=node_ports,

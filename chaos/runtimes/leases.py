@@ -142,6 +142,11 @@ class Leases:
             child.start()
         self._on_start(child)
 
+    def started(self, name: str) -> None:
+        """The node was started by hand: put what is held on it to the new process too."""
+        self._down.discard(name)
+        self._settle_one(name, self._children[name])
+
     def reaped(self, name: str) -> None:
         """The node's process has ended: start it again if only its end was missing."""
         self._end_cycle(name)

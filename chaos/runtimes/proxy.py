@@ -7,8 +7,10 @@ socket appears when every link listens. While no fault acts on a link its bytes 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -20,6 +22,9 @@ from chaos.runtimes.control import BadRequest
 from chaos.runtimes.proxy_flow import clock
 from chaos.runtimes.proxy_link import Link, directions
 from chaos.runtimes.shaping import Bucket, Effect, Impairment
+
+FILES = 10_000
+"""Open files that the proxy asks for (macOS allows no more than 10240)."""
 
 
 class Fault:
@@ -118,10 +123,19 @@ async def run(links: Iterable[Link], socket_path: str) -> None:
     control.withdraw(socket_path)
 
 
+def _many_files() -> None:
+    """Each connection takes two descriptors; the usual soft limit (256 on macOS) is no limit of the proxy's."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def main(argv: list[str]) -> int:
     """Entry point."""
     orders = json.loads(Path(argv[1]).read_text())["proxy"]
     links = [Link(order["name"], order["port"], order["to"]) for order in orders["links"]]
+    _many_files()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(run(links, orders["socket"]))
     return 0

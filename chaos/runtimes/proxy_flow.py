@@ -106,7 +106,7 @@ class Flow:
         """Both ends are there: let bytes flow."""
         self.source, self.sink = source, sink
         self.write = sink.write
-        self.changed()
+        self.changed(lifted=False)
 
     def hold(self, why: str) -> None:
         """Stop reading from the source, for one more reason."""
@@ -123,7 +123,7 @@ class Flow:
 
     def push(self, what: bytes | End) -> None:
         """Something arrived that cannot go straight through."""
-        if self._dead or self.ended:
+        if self._dead or (self.ended and what is not End.RESET):  # a reset may follow an end: unread answers
             return
         now = clock()
         if isinstance(what, End):
@@ -217,23 +217,33 @@ class Flow:
         self._limit()
         self._arm(now)
 
-    def changed(self) -> None:
-        """The lane's impairments changed, or the sink is there: work out anew when what is held is due."""
+    def writable(self) -> None:
+        """The sink takes bytes again."""
+        self.allow("sink")
+        if not self._dead:
+            self.flush(clock())
+
+    def changed(self, *, lifted: bool) -> None:
+        """The lane's impairments changed. A new one holds for what arrives from now on; a lifted one lets go."""
         if self._dead:
             return
         now = clock()
+        if lifted:
+            self._recompute()
+        self._disarm()
+        self.direct = False
+        self.pump(now)
+        self.flush(now)
+
+    def _recompute(self) -> None:
+        """Work out when held items are due without what was lifted; never later than before."""
         items, self._queue = self._queue, deque()
         self._last_due = 0.0
         for item in items:
             base = item.base if self.lane.buckets else item.arrived
             due = base + sum(one.delay_s() for one in self.lane.impairments)
-            # A new impairment holds for what arrives from now on; a lifted one lets go of what it held.
             self._last_due = max(self._last_due, min(due, item.due))
             self._queue.append(item._replace(due=self._last_due))
-        self._disarm()
-        self.direct = False
-        self.pump(now)
-        self.flush(now)
 
     def drop(self) -> None:
         """The sink is gone: forget what is held, and whatever comes."""
@@ -244,6 +254,8 @@ class Flow:
         self._ingress.clear()
         for bucket in self.lane.buckets:
             bucket.forget(self)
+        for why in tuple(self._holds):  # read on, into nothing, to see how the source ends
+            self.allow(why)
 
     def _arm(self, now: float) -> None:
         if self._timer is None and self._queue and not self.lane.blocked:

@@ -49,8 +49,7 @@ class Side(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """It does again."""
-        self._writes.allow("sink")
-        self._writes.changed()
+        self._writes.writable()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Gone by a close of ours, by a reset, or by a failed write."""
@@ -106,10 +105,10 @@ class Connection:
         self._reset(self.client)
         self._reset(self.target)
 
-    def changed(self) -> None:
+    def changed(self, *, lifted: bool) -> None:
         """The link's impairments changed."""
-        self.forward.changed()
-        self.backward.changed()
+        self.forward.changed(lifted=lifted)
+        self.backward.changed(lifted=lifted)
 
     def lost(self, side: Side) -> None:
         """One of the sockets has gone."""
@@ -174,11 +173,11 @@ class Link:
 
     def impair(self, fault: str, by_direction: dict[str, Impairment] | None) -> None:
         """Put a fault on the link in place of what it did here before; None lifts it. Live connections feel it now."""
-        if by_direction is None:
-            if self._faults.pop(fault, None) is None:
-                return
-        else:
+        lifted = self._faults.pop(fault, None) is not None
+        if by_direction is not None:
             self._faults[fault] = by_direction
+        elif not lifted:
+            return
         for direction, lane in self.lanes.items():
             lane.impair([one[direction] for one in self._faults.values() if direction in one])
         if self._block("loud"):
@@ -186,7 +185,7 @@ class Link:
                 self._cut(connection)
             return
         for connection in tuple(self._connections):
-            connection.changed()
+            connection.changed(lifted=lifted)
         if not self._block("silent"):
             waiting, self._waiting = self._waiting, set()
             for connection in waiting:

@@ -207,6 +207,7 @@ class Supervisor:
         if self._leases.held(name, "kill"):
             raise BadRequest(f"{name} is held down by {', '.join(self._leases.faults_on(name))}")
         _start(self._nodes[name])
+        self._leases.started(name)
         await self._healthy_again(name)
 
     async def _do_stop(self) -> None:

@@ -82,6 +82,24 @@ def test_client_reset_reaches_the_server() -> None:
     assert seen == ["reset"]
 
 
+def test_server_that_goes_on_sending_learns_that_the_client_is_gone() -> None:
+    """A client that closes with an answer still on its way resets the server, as without a proxy."""
+    ended: list[str] = []
+
+    def session(sock: socket.socket) -> None:
+        try:
+            while True:
+                sock.sendall(b"more" * 10_000)
+        except ConnectionError as error:
+            ended.append(type(error).__name__)
+
+    with rig(session) as one:
+        with one.connect() as sock:
+            receive(sock, 100_000)
+        assert until(lambda: ended)[0] in {"ConnectionResetError", "BrokenPipeError"}
+        until(lambda: one.stats()["connections"] == 0)
+
+
 def test_delay_acts_on_a_live_connection_and_lifts(proxy: Rig) -> None:
     """100 ms each way make a round trip of 200 to 260 ms on a connection that was open before; release ends it."""
     with proxy.connect() as sock:
