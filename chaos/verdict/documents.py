@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from chaos.model.event import Event
     from chaos.verdict.history import History, Op
 
-WEAK_LEVELS = frozenset({"local", "received"})
+WEAK_LEVELS = ["local", "received"]
 """Acknowledgements that promise nothing about keeping the edit."""
 
 
@@ -113,7 +113,7 @@ def _apply(tokens: list[str], look: Event, seen: Looks) -> bool:
         case _:
             return False
     tokens[start : start + deleted] = fresh
-    if value.get("n") not in {None, len(tokens)} or ("sha" in value and value["sha"] != digest(tokens)):
+    if value.get("n", len(tokens)) != len(tokens) or ("sha" in value and value["sha"] != digest(tokens)):
         return False
     for token in fresh:
         seen.added.setdefault(token, look)

@@ -191,7 +191,7 @@ def _excused(history: History, bounds: Bounds, group: _Group, due: int) -> bool:
 def _violation(history: History, group: _Group, document: Document, token: str, look: Op, *, how: str) -> Violation:
     user = f"user {group.offline.user}"
     online_ns = group.online.t_ns if group.online else group.offline.t_ns
-    edit = next(op for op in group.edits if op.begin.value == token)
+    edit = next(op for op in group.edits if str(op.begin.value) == token)
     reader = f"{how}{words.via(look.begin.region)}"
     story = [
         (group.offline.t_ns, f"{user} went offline with {document.key} open"),
