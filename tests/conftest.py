@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,9 +75,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _unlisted() -> list[tuple[str, str]]:
-    lines = ALLOWED.read_text(encoding="utf-8").splitlines()
-    allowed = [line.partition("#")[0].strip() for line in lines]
-    return [(nodeid, reason) for nodeid, reason in _skipped if nodeid not in allowed]
+    lines = [line.partition("#")[0].strip() for line in ALLOWED.read_text(encoding="utf-8").splitlines()]
+    allowed = [re.compile(re.escape(line).replace(r"\*", ".*")) for line in lines if line]
+    return [one for one in _skipped if not any(pattern.fullmatch(one[0]) for pattern in allowed)]
 
 
 def _reason(longrepr: Any) -> str:

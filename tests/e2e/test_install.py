@@ -222,43 +222,35 @@ def outcome(installed: Installed, directory: Path, case: str) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """The toolkit alone, as a team has it before we are installed."""
-    directory = tmp_path_factory.mktemp("bare")
-    uv("venv", "--python", sys.executable, directory / "venv")
-    uv("pip", "install", "--python", directory / "venv" / "bin" / "python", "chaostoolkit")
-    return Installed(directory / "venv", directory)
+@dataclass(frozen=True)
+class Pair:
+    """The toolkit alone, as a team has it before we are installed, and with us beside it."""
+
+    alone: Installed
+    beside: Installed
 
 
-@pytest.fixture(scope="module", params=["uv", "uv+again"])
-def beside(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Installed:
-    directory = tmp_path_factory.mktemp("beside")
-    make(request.param, directory / "venv", wheel)
-    return Installed(directory / "venv", directory)
-
-
-@pytest.fixture(scope="module")
-def alone(bare: Installed) -> dict[str, dict[str, Any]]:
-    """What the toolkit alone makes of each case."""
-    return {case: outcome(bare, bare.cwd / case, case) for case in CASES}
+@pytest.fixture(scope="module", params=["uv", "uv+again", "python3.12"])
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Pair:
+    alone, beside = (tmp_path_factory.mktemp(name) for name in ("alone", "beside"))
+    make(request.param, beside / "venv", wheel)
+    uv("venv", "--python", beside / "venv" / "bin" / "python", alone / "venv")
+    uv("pip", "install", "--python", alone / "venv" / "bin" / "python", "chaostoolkit")
+    return Pair(Installed(alone / "venv", alone), Installed(beside / "venv", beside))
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_an_experiment_of_theirs_runs_as_if_we_were_not_there(
-    alone: dict[str, dict[str, Any]], beside: Installed, case: str
-) -> None:
+def test_an_experiment_of_theirs_runs_as_if_we_were_not_there(pair: Pair, case: str) -> None:
     """Same exit code, journal, log lines and files as with the toolkit alone, whoever owns the script."""
-    assert outcome(beside, beside.cwd / case, case) == alone[case]
+    expected = outcome(pair.alone, pair.alone.cwd / case, case)
+    assert outcome(pair.beside, pair.beside.cwd / case, case) == expected
 
 
-def test_an_experiment_of_theirs_is_validated_by_the_toolkit(
-    bare: Installed, beside: Installed, tmp_path: Path
-) -> None:
+def test_an_experiment_of_theirs_is_validated_by_the_toolkit(pair: Pair, tmp_path: Path) -> None:
     """`chaos validate` of one file without anything of ours says what the toolkit says."""
     for experiment in (STOCK, INVALID):
         (tmp_path / "experiment.json").write_text(json.dumps(experiment))
         words = ("--no-version-check", "--no-log-file", "validate", "experiment.json")
-        theirs, ours = (one.call("chaos", *words, cwd=tmp_path) for one in (bare, beside))
+        theirs, ours = (one.call("chaos", *words, cwd=tmp_path) for one in (pair.alone, pair.beside))
         assert ours.returncode == theirs.returncode
         assert len(ours.stderr.splitlines()) == len(theirs.stderr.splitlines())

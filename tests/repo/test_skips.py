@@ -23,7 +23,7 @@ def test_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ci", "allowed", "code"), [("true", "", 1), ("true", "test_one.py::test_skipped  # known", 0), ("", "", 0)]
+    ("ci", "allowed", "code"), [("true", "", 1), ("true", "test_one.py::*skip*  # known", 0), ("", "", 0)]
 )
 def test_a_skip_fails_the_run_in_ci_only_and_only_if_it_is_not_listed(
     tmp_path: Path, ci: str, allowed: str, code: int
