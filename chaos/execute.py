@@ -19,7 +19,7 @@ from chaos.engine.rundir import RunDirectory
 from chaos.engine.session import Session, expect
 from chaos.errors import ExitCode
 from chaos.experiment.document import load
-from chaos.experiment.overrides import parse_sets
+from chaos.experiment.overrides import parse_sets, settings_of
 from chaos.experiment.plan import make_plan
 from chaos.report import publish, tell
 from chaos.report.live import view_for
@@ -80,8 +80,7 @@ def survey(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, str]:
     base = Path(experiment.file).parent
     beside = base / experiment.stack
     name = str(beside) if beside.is_file() else experiment.stack
-    settings = {key: value for group in changes.settings.values() for key, value in group.items()}
-    return load_stack(name, settings), ""
+    return load_stack(name, settings_of(load_stack(name, {}), changes)), ""
 
 
 def execute(options: Options) -> ExitCode:

@@ -135,7 +135,13 @@ def _read_file(file: Path, into: list[Event]) -> bool:
             return False
         except (msgpack.UnpackException, ValueError):
             return False
-        if not isinstance(row, list) or len(row) != fields:
+        if not isinstance(row, list) or len(row) != fields or not _is_ordered(row):
             return False
         into.append(Event(*row))
     return True
+
+
+def _is_ordered(row: list[Any]) -> bool:
+    """Whether the parts that put events in order are what they must be; anything else is damage."""
+    seq, t_ns, worker = row[0], row[1], row[4]
+    return isinstance(seq, int) and isinstance(t_ns, int) and isinstance(worker, str)

@@ -71,9 +71,9 @@ class Injector:
     def heal(self, fault_id: str) -> None:
         """Take one fault back; raises `StillDirty` with what is left."""
         problems = self.ledger.heal(only=fault_id)
-        self.tell("off", fault_id, {"says": "; ".join(problems) or "healed"})
         if problems:
-            raise StillDirty("a fault could not be taken back", hint="chaos heal --all", evidence=problems)
+            raise StillDirty("a fault could not be taken back", hint="chaos heal", evidence=problems)
+        self.tell("off", fault_id, {"says": "healed"})
 
     def _aim(self, fault: Fault) -> Injection:
         with self._lock:

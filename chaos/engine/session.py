@@ -132,7 +132,7 @@ class Session:
         """Take back everything that the ledger has open; raises `StillDirty`."""
         problems = self.ledger.heal()
         if problems:
-            raise StillDirty("a fault could not be taken back", hint="chaos heal --all", evidence=problems)
+            raise StillDirty("a fault could not be taken back", hint="chaos heal", evidence=problems)
 
     def wait(self, seconds: float) -> None:
         """Let time pass while the load runs; ends at once on a signal or when the load or the stack dies."""

@@ -90,7 +90,9 @@ class Slowdown(Fault):
     def healed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Evidence:
         """It is gone if work and round trips are nearer to the old figures than to the asked ones."""
         work, rtt = middle(after["work"].values()), middle(after["rtt_ms"].values())
-        slow = self.cpu_share < 1 and (work is None or work > max(1.2, ENOUGH / self.cpu_share))
+        usual = middle(before["work"].values()) or 1.0
+        # A machine that others keep busy has no calm figure: gone is what is below half of the way to the asked ratio.
+        slow = self.cpu_share < 1 and (work is None or work > max(2 * usual, usual * (1 + 1 / self.cpu_share) / 2))
         calm = middle(before["rtt_ms"].values()) or 0.0
         late = self.delay_ms > 0 and (rtt is None or rtt - calm > ENOUGH * 2 * self.delay_ms)
         return Evidence(bit=slow or late, says=f"work {_shown(work)} ×, rtt {_shown(rtt)} ms")

@@ -87,6 +87,8 @@ class StackSpec(Frozen):
     bounds: Bounds = Bounds()
     settings: dict[str, str] = {}
     """Free values for placeholders: `${settings.NAME}`; `--set STACK.NAME=VALUE` overrides one."""
+    choices: dict[str, tuple[str, ...]] = {}
+    """What a setting may be beside empty; a setting that is not named here may be anything."""
 
     def nodes(self) -> dict[str, tuple[str, NodeSpec]]:
         """Every node by name, with the name of its service."""

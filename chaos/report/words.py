@@ -191,7 +191,7 @@ def next_step(verdict: Verdict, story: Story) -> tuple[str, str]:
     file = shlex.quote(story.file or "EXPERIMENT")
     word = ending(verdict)
     if word == "DIRTY":
-        return "chaos heal --all", "takes out what is left"
+        return "chaos heal", "takes out what is left"
     if word == "BUG":
         return "chaos doctor", "says what can run here"
     if verdict.outcome is Outcome.FAIL:

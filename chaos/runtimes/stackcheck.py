@@ -89,12 +89,21 @@ def _nodes_of(plain: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def override_problems(document: Document, wanted: Mapping[str, str]) -> list[Problem]:
     """Settings that were asked for and that the stack does not have."""
     known = document.settings()
-    return [
+    unknown = [
         document.problem(
             ("settings",), f"no setting `{name}`",
             placeholders.did_you_mean(name, known) or f"it has: {', '.join(known) or 'none'}", at_key=True,
         )
         for name in wanted if name not in known
+    ]
+    choices = document.plain().get("choices")
+    offered = {name: [*map(str, those or ())] for name, those in choices.items()} if isinstance(choices, dict) else {}
+    return unknown + [
+        document.problem(
+            ("choices", name), f"setting `{name}` cannot be `{value}`",
+            placeholders.did_you_mean(value, offered[name]) or f"it may be {', '.join(offered[name])}", at_key=True,
+        )
+        for name, value in {**known, **wanted}.items() if value and name in offered and value not in offered[name]
     ]
 
 

@@ -32,12 +32,7 @@ def load_run(directory: Path) -> RunRecord:
     """Read `plan.json` and `events/` of a run directory; raises `InvalidInput` on what is no run of ours."""
     plan = _read_plan(directory / "plan.json")
     checks = checks_from_plan(plan, str(directory / "plan.json"))
-    try:
-        log = read_log(directory)
-    except TypeError as error:  # times that cannot be put in order
-        raise InvalidInput(
-            (Problem(str(directory / "events"), 0, 0, "is damaged: its events have no times"),)
-        ) from error
+    log = read_log(directory)
     seed = plan.get("seed", plan["experiment"].get("seed", 0))
     return RunRecord(
         directory=directory,
