@@ -28,10 +28,9 @@ def lines(plan: Plan) -> Iterator[str]:
         yield from _injection(one)
     yield ""
     yield "blast radius at most"
-    for name, share in plan.blast.services.items():
-        yield f"  {share:>5.0%} of the nodes of {name}"
-    for name, share in plan.blast.users.items():
-        yield f"  {share:>5.0%} of the users of {name}"
+    hit = [f"{share:>5.0%} of the nodes of {name}" for name, share in plan.blast.services.items() if share]
+    hit += [f"{share:>5.0%} of the users of {name}" for name, share in plan.blast.users.items() if share]
+    yield from (f"  {line}" for line in hit or ["    0% of everything"])
     yield from _samplings(plan.samplings)
     if plan.notes:
         yield ""
