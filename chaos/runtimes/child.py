@@ -52,15 +52,16 @@ class Program:
 
 
 class Child:
-    """One process, over all its lives. Not thread-safe: the supervisor's loop owns it."""
+    """One process, over all its lives; `on_start` is told each new pid. The supervisor's loop owns it."""
 
-    def __init__(self, program: Program, *, pipe: bool = False) -> None:
+    def __init__(self, program: Program, on_start: Callable[[int], None], *, pipe: bool = False) -> None:
         self.program = program
         self.starts = 0
         self.started = 0.0
         self.exit_code: int | None = None
         self.stopped = False
         """SIGSTOP was the last word we said to it."""
+        self._on_start = on_start
         self._pipe = pipe
         self._process: subprocess.Popen[bytes] | None = None
         self._before_exec = _die_with_parent()
@@ -84,6 +85,7 @@ class Child:
         self.started = time.time()
         self.exit_code = None
         self.stopped = False
+        self._on_start(self._process.pid)
 
     def _spawn(self, log: IO[Any]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -134,7 +136,7 @@ class Child:
 
 
 def any_ended() -> bool:
-    """Whether there may be a child to collect: cheap, since each SIGSTOP and SIGCONT brings a SIGCHLD too."""
+    """Whether there may be a child to collect."""
     if not hasattr(os, "waitid"):  # macOS before Python 3.13
         return True
     with contextlib.suppress(ChildProcessError):

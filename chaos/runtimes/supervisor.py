@@ -25,21 +25,12 @@ from chaos.runtimes.child import Child, Program, any_ended
 from chaos.runtimes.control import BadRequest
 from chaos.runtimes.health import is_healthy, wait_healthy
 from chaos.runtimes.leases import Leases
+from chaos.runtimes.report import StartFailed, code, log, tell
 
 RESTART_HEALTHY_S = 10.0
 KILLED_WITHIN_S = 5.0
 ASK_TO_END_S = 1.0
 """How long nodes get after SIGTERM when a stack is stopped on purpose."""
-
-
-class StartFailed(Exception):
-    """A process did not come up; the arguments of the report to the starter."""
-
-    def __init__(self, node: str, why: str, child: Child) -> None:
-        super().__init__(f"{node}: {why}")
-        self.report = {
-            "say": "failed", "node": node, "why": why, "exit_code": child.exit_code, "log": child.last_lines(),
-        }
 
 
 class Supervisor:
@@ -48,8 +39,8 @@ class Supervisor:
     def __init__(self, orders: dict[str, Any]) -> None:
         self.detached = bool(orders.get("detached"))
         self._orders = orders
-        self._nodes = {node["name"]: Child(_program(node)) for node in orders["nodes"]}
-        self._proxy = Child(_program(orders["proxy"]), pipe=True) if orders.get("proxy") else None
+        self._nodes = {node["name"]: Child(_program(node), self._watch) for node in orders["nodes"]}
+        self._proxy = Child(_program(orders["proxy"]), self._watch, pipe=True) if orders.get("proxy") else None
         self._leases = Leases(self._nodes, self._restarted)
         self._end = asyncio.Event()
         self._at_once = False
@@ -59,7 +50,6 @@ class Supervisor:
     async def run(self) -> int:
         """Live the stack's life; returns the exit code."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGCHLD, self._reap)
         loop.add_signal_handler(signal.SIGTERM, self._end.set)
         for deaf in (signal.SIGINT, signal.SIGHUP):  # a handler, not SIG_IGN: that would be inherited by the nodes
             signal.signal(deaf, lambda *_: None)
@@ -84,7 +74,7 @@ class Supervisor:
             starting.result()
         except StartFailed as error:
             self._at_once = True
-            _tell(error.report)
+            tell(error.report)
             return 1
         self._announce()
         await ending
@@ -98,7 +88,7 @@ class Supervisor:
         draft.chmod(0o600)
         draft.rename(site)
         self._ready = True
-        _tell({"say": "ready"})
+        tell({"say": "ready"})
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 1)
         if self.detached:
@@ -125,14 +115,14 @@ class Supervisor:
         finally:
             await _cancel([healthy, ended])
         if not child.running:
-            raise StartFailed(child.program.name, f"ended with {_code(child.exit_code)} before it served", child)
+            raise StartFailed(child.program.name, f"ended with {code(child.exit_code)} before it served", child)
         if healthy.cancelled():
             asked = f"GET {child.program.health}" if child.program.health else "its port"
             raise StartFailed(
                 child.program.name, f"did not answer ({asked} on port {child.program.port}) "
                 f"within {self._orders['start_s']:g} s", child,
             )
-        _tell({"say": "up", "node": child.program.name})
+        tell({"say": "up", "node": child.program.name})
 
     async def _serves(self, child: Child) -> None:
         if child is not self._proxy:
@@ -231,17 +221,37 @@ class Supervisor:
 
     def _restarted(self, child: Child) -> None:
         what = f"started again, pid {child.pid}" if child.running else "cannot be started again"
-        _log(f"{child.program.name}: {what}")
+        log(f"{child.program.name}: {what}")
+
+    def _watch(self, pid: int) -> None:
+        """See a child's end by a pid file descriptor, or where there is none by SIGCHLD.
+
+        SIGCHLD comes at each SIGSTOP and SIGCONT too, which doubles the cost of throttling.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            fd = os.pidfd_open(pid)
+        except (AttributeError, OSError):
+            loop.add_signal_handler(signal.SIGCHLD, self._reap)
+            loop.call_soon(self._reap)
+            return
+
+        def ended() -> None:
+            loop.remove_reader(fd)
+            os.close(fd)
+            self._reap()
+
+        loop.add_reader(fd, ended)
 
     def _reap(self) -> None:
         if not any_ended():
             return
         for name, child in self._nodes.items():
             if child.reap():
-                _log(f"{name}: ended with {_code(child.exit_code)}")
+                log(f"{name}: ended with {code(child.exit_code)}")
                 self._leases.reaped(name)
         if self._proxy is not None and self._proxy.reap() and self._ready:
-            _log(f"link proxy ended with {_code(self._proxy.exit_code)}: no link works")
+            log(f"link proxy ended with {code(self._proxy.exit_code)}: no link works")
             self._end.set()
         self._reaped.set()
 
@@ -262,7 +272,7 @@ class Supervisor:
             await self._all_ended(ASK_TO_END_S)
         self._signal_all(signal.SIGKILL)
         if not await self._all_ended(KILLED_WITHIN_S):
-            _log("processes that cannot be killed remain")
+            log("processes that cannot be killed remain")
         with contextlib.suppress(FileNotFoundError):
             (Path(self._orders["directory"]) / "site.json").unlink()
 
@@ -296,29 +306,10 @@ def _start(child: Child) -> None:
         raise StartFailed(child.program.name, why, child) from error
 
 
-def _code(code: int | None) -> str:
-    if code is None or code >= 0:
-        return f"exit code {code}"
-    with contextlib.suppress(ValueError):
-        return signal.Signals(-code).name
-    return f"signal {-code}"
-
-
 async def _cancel(tasks: Iterable[asyncio.Future[Any]]) -> None:
     for task in (tasks := list(tasks)):
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _log(what: str) -> None:
-    """One line in the supervisor's own log, which its stderr is."""
-    print(what, file=sys.stderr, flush=True)  # noqa: T201
-
-
-def _tell(message: dict[str, Any]) -> None:
-    """To the starter; one that has gone shows on the owner's pipe."""
-    with contextlib.suppress(OSError):
-        os.write(1, json.dumps(message).encode() + b"\n")
 
 
 def main(argv: list[str]) -> int:

@@ -14,6 +14,9 @@ PERIOD_S = 0.02
 SHORTEST_RUN_S = 0.0005
 """Below this a run is not worth its two signals: it is saved up for a later period."""
 
+LONGEST_RUN_S = 5 * PERIOD_S
+"""A run may outlast its period where rests came out too long: it catches up, but not in one go."""
+
 
 class DutyCycle:
     """Throttles one child from `start` until `end`, which always leaves it running."""
@@ -51,7 +54,7 @@ class DutyCycle:
             return
         self._run_since = now
         self._child.cont()
-        self._timer = self._loop.call_at(now + min(owed, PERIOD_S), self._rest)
+        self._timer = self._loop.call_at(now + min(owed, LONGEST_RUN_S), self._rest)
 
     def _rest(self) -> None:
         self._child.stop()
