@@ -7,6 +7,7 @@ from a `Site` alone, in any process, at any time.
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -211,6 +212,20 @@ def _pick(id_or_name: str) -> Site:
 def _site(folder: Path) -> Site | None:
     """None while it is still starting or ending."""
     try:
-        return Site.model_validate_json((folder / "site.json").read_text())
-    except (OSError, ValidationError):
+        text = (folder / "site.json").read_text()
+    except OSError:
+        return None
+    try:
+        return Site.model_validate_json(text)
+    except ValidationError:
+        return _foreign_site(folder, text)
+
+
+def _foreign_site(folder: Path, text: str) -> Site | None:
+    """A stack of another version of this tool: not to be understood, but to be listed and ended."""
+    try:
+        plain = json.loads(text)
+        spec = StackSpec(stack=plain["spec"]["stack"], services={})
+        return Site(spec=spec, supervisor=plain["supervisor"], directory=str(folder))
+    except (ValueError, KeyError, TypeError):
         return None

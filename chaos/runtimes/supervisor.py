@@ -60,7 +60,17 @@ class Supervisor:
         finally:
             await self._finish()
             server.close()
-            control.withdraw(self._orders["socket"])
+            self._withdraw()
+
+    def _withdraw(self) -> None:
+        """Remove the sockets, the killed proxy's too, and their folder if it was made for them alone."""
+        control.withdraw(self._orders["socket"])
+        if self._proxy is not None:
+            control.withdraw(self._orders["proxy"]["socket"])
+        folder = Path(self._orders["socket"]).parent
+        if folder != Path(self._orders["directory"]):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
     async def _live(self) -> int:
         starting = asyncio.ensure_future(self._bring_up())

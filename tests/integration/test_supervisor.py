@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -27,8 +28,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
-def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("COLLAB_CHAOS_STATE", str(tmp_path / "state"))
+    yield
+    for site in process.list_stacks():  # of a test that failed
+        process.stop_stack(site.id)
 
 
 @pytest.fixture
@@ -281,6 +285,17 @@ def test_detached_stack_lives_until_it_is_stopped(tmp_path: Path) -> None:
     assert not mentions(str(tmp_path))
     with pytest.raises(NoSuchTarget, match="no running stack"):
         process.attach_stack(identity)
+
+
+def test_stack_of_another_version_can_be_ended(tmp_path: Path) -> None:
+    """A stack whose site file has words that we do not know is listed by its name and can be stopped."""
+    started = process.start_stack(load_stack(str(write_stack(tmp_path))), detached=True)
+    site = Path(started.site.directory) / "site.json"
+    site.write_text(json.dumps({**json.loads(site.read_text()), "of_the_future": 1}))
+    (listed,) = process.list_stacks()
+    assert (listed.id, listed.spec.stack) == (started.site.id, "tiny")
+    process.stop_stack("tiny")
+    assert not mentions(str(tmp_path))
 
 
 OWNER = """
