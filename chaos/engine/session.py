@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from chaos.runtimes.process import RunningStack
 
 CONDUCTOR = "conductor"
-FINISH_S = 60.0
+FINISH_S = 120.0
 """The load's final reads are bounded by its own bounds; this is the last resort."""
 
 _current: Session | None = None

@@ -184,13 +184,10 @@ def _due(planned: int, start: int, until: int, end: int) -> float:
 
 
 def _came(history: History) -> int:
-    """Users who came by plan: all first joins and editors, less the twins of re-entries that no plan foresaw."""
-    people = {
-        op.begin.user
-        for op in history.of("join")
-        if not (isinstance(op.begin.value, dict) and op.begin.value.get("twin"))
-    }
-    editors = {op.begin.user for op in history.of("edit", "offline_edit")}
-    values = [op.begin.value for op in history.of("rejoin")]
-    unforeseen = len([value for value in values if isinstance(value, dict) and value.get("after") == "dropped"])
-    return max(0, len(people | editors) - unforeseen)
+    """Users who came by plan. Twins are left out, as in the plan's own number: others decide when one comes."""
+    people = {op.begin.user for op in history.of("join") if not _is_twin(op.begin.value)}
+    return len(people | {op.begin.user for op in history.of("edit", "offline_edit")})
+
+
+def _is_twin(value: object) -> bool:
+    return isinstance(value, dict) and bool(value.get("twin"))

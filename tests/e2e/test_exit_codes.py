@@ -89,7 +89,9 @@ def test_a_weakness_is_1_with_its_witness(env: dict[str, str], tmp_path: Path) -
         (("run", "--no-such-option"), "no-such-option"),
     ],
 )
-def test_bad_input_is_2_and_touches_nothing(words: tuple[str, ...], says: str, env: dict[str, str], tmp_path: Path) -> None:
+def test_bad_input_is_2_and_touches_nothing(
+    words: tuple[str, ...], says: str, env: dict[str, str], tmp_path: Path
+) -> None:
     """Bad arguments are told with the word that is wrong; no run directory is made and nothing is started."""
     ended = chaos(*words, env=env, cwd=tmp_path)
     assert ended.returncode == 2, ended.stdout + ended.stderr
