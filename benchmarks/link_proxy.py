@@ -88,7 +88,8 @@ def bench() -> Iterator[Bench]:
         assert server.stdout is not None  # noqa: S101 - a pipe was asked for
         stack.enter_context(server.stdout).readline()
         proxy = subprocess.Popen(
-            [sys.executable, "-m", "chaos.runtimes.proxy", str(orders)], stdin=subprocess.PIPE,
+            [sys.executable, "-m", "chaos.runtimes.proxy", str(orders)],
+            stdin=subprocess.PIPE,
             cwd=Path(__file__).resolve().parents[1],
         )
         stack.callback(proxy.wait)
@@ -170,7 +171,9 @@ def run() -> dict[str, Any]:
     figures = {
         "round_trip_us": {"direct": round(trip[0], 1), "proxy": round(trip[1], 1), "ratio": round(trip[2], 2)},
         "throughput_mib_s": {
-            "direct": round(mib / rate[0]), "proxy": round(mib / rate[1]), "ratio": round(1 / rate[2], 2),
+            "direct": round(mib / rate[0]),
+            "proxy": round(mib / rate[1]),
+            "ratio": round(1 / rate[2], 2),
         },
         "asked_and_measured": shaped,
     }

@@ -1,17 +1,17 @@
 """Every failure that a user can meet, each with one exit code and room for one hint.
 
-    ChaosError
-    ├── UsageError                  2  bad arguments; nothing was touched
-    │   ├── InvalidInput            2  a file with problems: all of them, with file:line:col
-    │   ├── UnsafeTarget            2  the stack is not marked as staging, or a cap is exceeded
-    │   └── NoSuchTarget            2  a selector that matches nothing
-    ├── CannotJudge                 3  the run cannot give a verdict
-    │   ├── StackFailed             3  a stack did not start, or went away
-    │   ├── LoadFailed              3  the virtual users did not start, or died
-    │   └── StorageFailed           3  the run directory cannot be written (disk full)
-    ├── StillDirty                  4  something injected could not be taken back
-    ├── InternalError               5  a bug of ours
-    └── Interrupted           129/130/143  ended by a signal; everything was healed
+ChaosError
+├── UsageError                  2  bad arguments; nothing was touched
+│   ├── InvalidInput            2  a file with problems: all of them, with file:line:col
+│   ├── UnsafeTarget            2  the stack is not marked as staging, or a cap is exceeded
+│   └── NoSuchTarget            2  a selector that matches nothing
+├── CannotJudge                 3  the run cannot give a verdict
+│   ├── StackFailed             3  a stack did not start, or went away
+│   ├── LoadFailed              3  the virtual users did not start, or died
+│   └── StorageFailed           3  the run directory cannot be written (disk full)
+├── StillDirty                  4  something injected could not be taken back
+├── InternalError               5  a bug of ours
+└── Interrupted           129/130/143  ended by a signal; everything was healed
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Congestion(Fault):
     delay_ms: float = Field(0.0, ge=0, le=10_000, description="Added one way, in milliseconds.")
     jitter_ms: float = Field(0.0, ge=0, le=10_000, description="Standard deviation of the delay, in milliseconds.")
     loss: float = Field(0.0, ge=0, lt=1, description="Share of segments lost; a byte stream feels each as a stall.")
-    rate_kbps: float | None = Field(None, gt=0, description="Bandwidth in kbit/s that all hit links share, a direction.")
+    rate_kbps: float | None = Field(None, gt=0, description="Bandwidth in kbit/s, each way, that all hit links share.")
     direction: Direction = Field("both", description="forward: from the users (or the calling node) to the server.")
 
     @model_validator(mode="before")

@@ -29,9 +29,7 @@ class Aim(Frozen):
     """For a role that exists only at run time: how it will be chosen; `nodes` then holds the candidates."""
 
 
-def resolve(
-    target: Target, spec: StackSpec, seed: int, owned: Mapping[str, Sequence[str]] | None = None
-) -> Aim:
+def resolve(target: Target, spec: StackSpec, seed: int, owned: Mapping[str, Sequence[str]] | None = None) -> Aim:
     """Find what `target` means in `spec`; `owned` (node -> keys) decides owner roles once a stack runs.
 
     Raises `NoSuchTarget` if nothing matches.
@@ -120,7 +118,7 @@ def _links(target: Target, spec: StackSpec, nodes: Sequence[str]) -> list[str]:
 
 def _owners(nodes: Sequence[str], owned: Mapping[str, Sequence[str]], seed: int) -> list[str]:
     order = sorted(nodes)
-    random.Random(f"{seed}/owner").shuffle(order)
+    random.Random(f"{seed}/owner").shuffle(order)  # noqa: S311 - a seeded choice, no secret
     busiest = max(order, key=lambda name: len(owned.get(name, ())))
     return [busiest] if owned.get(busiest) else []
 
@@ -135,7 +133,7 @@ def _choose(names: Sequence[str], target: Target, seed: int) -> list[str]:
         count = max(1, (len(names) - 1) // 2)
     elif target.pick == "majority":
         count = len(names) // 2 + 1
-    chosen = set(random.Random(f"{seed}/{describe(target)}").sample(sorted(names), min(count, len(names))))
+    chosen = set(random.Random(f"{seed}/{describe(target)}").sample(sorted(names), min(count, len(names))))  # noqa: S311 - a seeded choice, no secret
     return [name for name in names if name in chosen]
 
 

@@ -48,7 +48,7 @@ class PhaseSpec(Frozen):
     warm_up: Seconds = Field(3.0, ge=1)
     baseline: Seconds = Field(6.0, ge=2)
     recovery: Seconds = Field(13.0, ge=2)
-    """Load stays on this long after the heal. Recovery needs 10 good seconds in a row, so less than 10 cannot show it."""
+    """Load stays on this long after the heal. Recovery is 10 good seconds in a row: less than 10 cannot show it."""
 
 
 class Threshold(Frozen):
@@ -57,7 +57,7 @@ class Threshold(Frozen):
     text: str
     phase: Literal["baseline", "fault", "recovery", "run"]
     metric: str
-    """`FLOW.success`, `FLOW.pNN` (ms), or a count: `edits.lost`, `ghosts`, `recovery`; `chaos list checks` names all."""
+    """`FLOW.success`, `FLOW.pNN`, or a count: `edits.lost`, `ghosts`, `recovery`; `chaos list checks` names all."""
     op: Literal["<", "<=", "==", ">=", ">"]
     value: float
     """Shares as 0..1, durations in seconds."""

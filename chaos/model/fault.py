@@ -54,5 +54,5 @@ class Evidence(Frozen):
     bit: bool
     says: str
     """For the terminal: `rtt 3 -> 243 ms`."""
-    measured: dict[str, Any] = {}
+    measured: dict[str, Any] = Field(default_factory=dict)
     """The figures behind it."""

@@ -12,14 +12,14 @@ Direction = Literal["both", "forward", "backward"]
 
 
 class LinkEffect(Frozen):
-    """An impairment of a byte stream. Effects of several faults on one link add up (delays add, the lower rate wins)."""
+    """An impairment of a byte stream. Effects of several faults on a link add up (delays add, the lower rate wins)."""
 
     delay_ms: float = Field(0.0, ge=0, le=60_000)
     """Added to each chunk, one way, per direction hit: with direction `both` the round trip grows by twice this."""
     jitter_ms: float = Field(0.0, ge=0, le=60_000)
     """Standard deviation of the delay (normal, clipped to [0, delay + 4 jitter]); bytes are never reordered."""
     loss: float = Field(0.0, ge=0, le=1)
-    """Probability per 1460 bytes begun that the stream stalls for `stall_ms`: what a lost segment does to a TCP stream."""
+    """Probability per 1460 bytes begun that the stream stalls for `stall_ms`, as a lost segment makes TCP do."""
     stall_ms: float = Field(200.0, gt=0, le=60_000)
     """The retransmission timeout; 200 ms is Linux's smallest (TCP_RTO_MIN)."""
     rate_kbps: float | None = Field(None, gt=0)

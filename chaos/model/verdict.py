@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from typing import Any
 
+from pydantic import Field
+
 from chaos.errors import ExitCode
 from chaos.model.stack import Frozen
 
@@ -12,7 +14,7 @@ from chaos.model.stack import Frozen
 class Outcome(enum.StrEnum):
     """Three-valued; merged by priority fail > inconclusive > pass."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - no password
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
 
@@ -73,7 +75,7 @@ class CheckResult(Frozen):
     reasons: tuple[str, ...] = ()
     witnesses: tuple[Witness, ...] = ()
     place: Place | None = None
-    figures: dict[str, Any] = {}
+    figures: dict[str, Any] = Field(default_factory=dict)
 
 
 class Verdict(Frozen):

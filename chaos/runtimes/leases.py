@@ -70,7 +70,13 @@ class Leases:
         return node in self._cycles
 
     def take(
-        self, fault: str, kind: str, nodes: Iterable[str], lease_s: float, *, share: float = 1.0,
+        self,
+        fault: str,
+        kind: str,
+        nodes: Iterable[str],
+        lease_s: float,
+        *,
+        share: float = 1.0,
         restart_after_s: float | None = None,
     ) -> None:
         """Put a harm on nodes; the same fault may ask again, and for several kinds."""

@@ -40,7 +40,12 @@ def early(name: str, settings: Mapping[str, str], env: Mapping[str, str]) -> str
 
 
 def complaint(  # noqa: PLR0911 - one answer per kind of placeholder
-    name: str, *, in_node: bool, settings: Mapping[str, str], env: Mapping[str, str], nodes: Iterable[str],
+    name: str,
+    *,
+    in_node: bool,
+    settings: Mapping[str, str],
+    env: Mapping[str, str],
+    nodes: Iterable[str],
     links: Iterable[str],
 ) -> tuple[str, str] | None:
     """What is wrong with a placeholder, and a hint; None if it is fine."""

@@ -62,10 +62,13 @@ class Proxy:
         held.buckets += buckets.values()
         for number, name in enumerate(links):
             held.links.add(name)
-            self.links[name].impair(fault, {
-                direction: Impairment(what, f"{seed}/{fault}/{number}/{direction}", buckets.get(direction))
-                for direction in directions(what)
-            })
+            self.links[name].impair(
+                fault,
+                {
+                    direction: Impairment(what, f"{seed}/{fault}/{number}/{direction}", buckets.get(direction))
+                    for direction in directions(what)
+                },
+            )
         self._do_renew(fault, lease_s)
 
     @staticmethod

@@ -78,8 +78,22 @@ class Flow:
     """Bytes from `source` to `sink`."""
 
     __slots__ = (
-        "_dead", "_held", "_holds", "_ingress", "_last_due", "_loop", "_on_end", "_queue", "_timer", "_waiting",
-        "direct", "ended", "lane", "sink", "source", "write",
+        "_dead",
+        "_held",
+        "_holds",
+        "_ingress",
+        "_last_due",
+        "_loop",
+        "_on_end",
+        "_queue",
+        "_timer",
+        "_waiting",
+        "direct",
+        "ended",
+        "lane",
+        "sink",
+        "source",
+        "write",
     )
 
     def __init__(self, lane: Lane, loop: asyncio.AbstractEventLoop, on_end: Callable[[Flow, End], None]) -> None:

@@ -211,8 +211,12 @@ class Link:
         """As `chaos.model.link.LinkStats`."""
         forward, backward = self.lanes["forward"], self.lanes["backward"]
         return {
-            "connections": len(self._connections), "opened": self.opened, "refused": self.refused, "reset": self.cut,
-            "bytes_forward": forward.bytes, "bytes_backward": backward.bytes,
+            "connections": len(self._connections),
+            "opened": self.opened,
+            "refused": self.refused,
+            "reset": self.cut,
+            "bytes_forward": forward.bytes,
+            "bytes_backward": backward.bytes,
             "delayed_bytes": forward.delayed_bytes + backward.delayed_bytes,
             "stalls": forward.stalls + backward.stalls,
             "blocked_bytes": forward.blocked_bytes + backward.blocked_bytes,

@@ -18,7 +18,11 @@ class StartFailed(Exception):
     def __init__(self, node: str, why: str, child: Child) -> None:
         super().__init__(f"{node}: {why}")
         self.report = {
-            "say": "failed", "node": node, "why": why, "exit_code": child.exit_code, "log": child.last_lines(),
+            "say": "failed",
+            "node": node,
+            "why": why,
+            "exit_code": child.exit_code,
+            "log": child.last_lines(),
         }
 
 

@@ -91,19 +91,25 @@ def override_problems(document: Document, wanted: Mapping[str, str]) -> list[Pro
     known = document.settings()
     unknown = [
         document.problem(
-            ("settings",), f"no setting `{name}`",
-            placeholders.did_you_mean(name, known) or f"it has: {', '.join(known) or 'none'}", at_key=True,
+            ("settings",),
+            f"no setting `{name}`",
+            placeholders.did_you_mean(name, known) or f"it has: {', '.join(known) or 'none'}",
+            at_key=True,
         )
-        for name in wanted if name not in known
+        for name in wanted
+        if name not in known
     ]
     choices = document.plain().get("choices")
     offered = {name: [*map(str, those or ())] for name, those in choices.items()} if isinstance(choices, dict) else {}
     return unknown + [
         document.problem(
-            ("choices", name), f"setting `{name}` cannot be `{value}`",
-            placeholders.did_you_mean(value, offered[name]) or f"it may be {', '.join(offered[name])}", at_key=True,
+            ("choices", name),
+            f"setting `{name}` cannot be `{value}`",
+            placeholders.did_you_mean(value, offered[name]) or f"it may be {', '.join(offered[name])}",
+            at_key=True,
         )
-        for name, value in {**known, **wanted}.items() if value and name in offered and value not in offered[name]
+        for name, value in {**known, **wanted}.items()
+        if value and name in offered and value not in offered[name]
     ]
 
 
@@ -164,8 +170,11 @@ def from_pydantic(document: Document, error: dict[str, Any]) -> Problem:
 def relations(document: Document, spec: StackSpec) -> list[Problem]:
     """Names that clash, and names that nothing answers to."""
     return [
-        *_runtime(document, spec), *_duplicates(document, spec), *_node_problems(document, spec),
-        *_url_problems(document, spec), *_link_problems(document, spec),
+        *_runtime(document, spec),
+        *_duplicates(document, spec),
+        *_node_problems(document, spec),
+        *_url_problems(document, spec),
+        *_link_problems(document, spec),
     ]
 
 

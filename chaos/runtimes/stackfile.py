@@ -61,9 +61,11 @@ def fill(
     def of_node(node: dict[str, Any]) -> dict[str, Any]:
         own = {"port": str(node_ports.get(node["name"], "")), "name": node["name"], "region": node["region"] or ""}
         own["data"] = str(data.get(node["name"], ""))
-        return {**node, "port": node_ports.get(node["name"]), **{
-            part: placeholders.substitute(node[part], own.get) for part in ("command", "env")
-        }}
+        return {
+            **node,
+            "port": node_ports.get(node["name"]),
+            **{part: placeholders.substitute(node[part], own.get) for part in ("command", "env")},
+        }
 
     plain = spec.model_dump()
     for service in plain["services"].values():

@@ -129,8 +129,9 @@ class Supervisor:
         if healthy.cancelled():
             asked = f"GET {child.program.health}" if child.program.health else "its port"
             raise StartFailed(
-                child.program.name, f"did not answer ({asked} on port {child.program.port}) "
-                f"within {self._orders['start_s']:g} s", child,
+                child.program.name,
+                f"did not answer ({asked} on port {child.program.port}) within {self._orders['start_s']:g} s",
+                child,
             )
         tell({"say": "up", "node": child.program.name})
 
@@ -168,8 +169,13 @@ class Supervisor:
         if child.running:
             state = "stopped" if self._leases.held(name, "pause") else "slow" if self._leases.slowed(name) else "up"
         return {
-            "name": name, "pid": child.pid, "started": child.started if child.running else 0.0, "state": state,
-            "restarts": max(0, child.starts - 1), "exit_code": child.exit_code, "faults": self._leases.faults_on(name),
+            "name": name,
+            "pid": child.pid,
+            "started": child.started if child.running else 0.0,
+            "state": state,
+            "restarts": max(0, child.starts - 1),
+            "exit_code": child.exit_code,
+            "faults": self._leases.faults_on(name),
         }
 
     async def _do_kill(
@@ -303,7 +309,11 @@ class Supervisor:
 
 def _program(order: dict[str, Any]) -> Program:
     return Program(
-        order["name"], tuple(order["argv"]), order.get("env", {}), order["log"], order.get("port", 0),
+        order["name"],
+        tuple(order["argv"]),
+        order.get("env", {}),
+        order["log"],
+        order.get("port", 0),
         order.get("health"),
     )
 

@@ -34,7 +34,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 DURATION_S = 1.5
 
-SERVER = '''
+SERVER = """
 import json, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -58,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-'''
+"""
 
 STACK = """
 stack: small

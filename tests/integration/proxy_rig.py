@@ -19,7 +19,8 @@ from chaos.runtimes import control, ports
 ROOT = Path(__file__).resolve().parents[2]
 PROXY = ("-m", "chaos.runtimes.proxy")
 WITHOUT_UVLOOP = (
-    "-c", "import sys; sys.modules['uvloop'] = None; from chaos.runtimes.proxy import main; sys.exit(main(sys.argv))",
+    "-c",
+    "import sys; sys.modules['uvloop'] = None; from chaos.runtimes.proxy import main; sys.exit(main(sys.argv))",
 )
 
 

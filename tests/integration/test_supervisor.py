@@ -310,7 +310,10 @@ time.sleep(60)
 
 def _owner(path: Path, *more: str) -> tuple[subprocess.Popen[str], Path]:
     owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(path), *more], stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        [sys.executable, "-c", OWNER, str(path), *more],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
         start_new_session=True,
     )
     assert owner.stdout is not None

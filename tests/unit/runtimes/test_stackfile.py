@@ -57,12 +57,18 @@ def test_good_file_is_loaded_and_filled(write: Path) -> None:
     assert spec.regions == {"east": {}, "west": {}}
     assert spec.settings == {"mutant": "", "window": "9", "loud": "true"}
     assert spec.services["rooms"].secret == "pst"
-    filled = fill(
-        spec, {"store": 1, "a": 2, "b": 8123}, {"users--a": 3, "a--store": 4}, {"store": Path("/d/store")}
-    )
+    filled = fill(spec, {"store": 1, "a": 2, "b": 8123}, {"users--a": 3, "a--store": 4}, {"store": Path("/d/store")})
     store, a, b = (node for _, node in filled.nodes().values())
     assert store.command == (
-        sys.executable, "-m", "store", "--port", "1", "--data", "/d/store", "--window", "9",
+        sys.executable,
+        "-m",
+        "store",
+        "--port",
+        "1",
+        "--data",
+        "/d/store",
+        "--window",
+        "9",
     )
     assert a.command == ("serve", "a@east", "1", "7")
     assert a.env == {"HOME_OF": str(write.parent.absolute()), "LOUD": "true", "N": "3"}
