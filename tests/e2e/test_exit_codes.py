@@ -161,6 +161,9 @@ def test_a_signal_is_128_and_more_and_everything_is_healed(
 ) -> None:
     """Ctrl-C, SIGTERM and SIGHUP end a run healed; a second signal while it heals changes nothing."""
     running.send_signal(number)
+    assert running.stdout is not None
+    healing = any("is off" in line for line in running.stdout)
+    assert healing, running.communicate()[1]
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=30)
     assert running.returncode == code, out + err

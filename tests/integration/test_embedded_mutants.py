@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from embedded_harness import Editor, Stack, cold_read, play, running, until
 
-from chaos.errors import StackFailed
+from chaos.errors import InvalidInput
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -35,10 +35,10 @@ def test_lost_edit_loses_what_it_acknowledged_at_a_crash_only() -> None:
 
 
 def test_unknown_mutant_does_not_start() -> None:
-    """A misspelt mutant fails the start, and the evidence names those that exist."""
-    with pytest.raises(StackFailed) as failed, running(mutant="gost"):
+    """A misspelt mutant is refused before anything starts, with the one that was meant."""
+    with pytest.raises(InvalidInput) as refused, running(mutant="gost"):
         pass
-    assert "known: ghost, lost-edit, reentry, stuck-leave" in "\n".join(failed.value.evidence)
+    assert "did you mean `ghost`" in str(refused.value.problems[0])
 
 
 async def _reads(editor: Editor, tokens: list[str]) -> bool:
