@@ -1,0 +1,75 @@
+"""The shipped experiments in short: none fails on the clean stack, and each mutant is caught by name.
+
+Shorter phases than shipped, so some objectives lack samples; `make test-clean-runs` runs them as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+SHORT = ("phases.warm_up=2", "phases.baseline=4", "phases.recovery=10")
+AT_ONCE = 3
+CLEAN = ("network_congestion", "server_loss", "region_slowdown", "region_partition", "rejoin_churn")
+MUTANTS = {
+    "ghost": ("network_congestion", "M3"),
+    "reentry": ("rejoin_churn", "M6"),
+    "lost-edit": ("server_loss", "D1"),
+    "stuck-leave": ("rejoin_churn", "M5"),
+}
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+Runs = dict[tuple[str, str], "Future[dict[str, Any]]"]
+
+
+def run(experiment: str, mutant: str, folder: Path) -> dict[str, Any]:
+    """The verdict document of one run, with the exit code beside it."""
+    sets = [word for value in (*SHORT, f"embedded.mutant={mutant}") for word in ("--set", value)]
+    command = [sys.executable, "-m", "chaos", "run", experiment, "--json", "--runs-dir", str(folder), *sets]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(command, capture_output=True, text=True, env=env, timeout=200, check=False)
+    assert ended.stdout, ended.stderr
+    return {"exit": ended.returncode, **json.loads(ended.stdout)}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    """Every run of this module, some at the same time: stacks stand side by side."""
+    wanted = [(name, "") for name in CLEAN] + [(name, mutant) for mutant, (name, _) in MUTANTS.items()]
+    folder = tmp_path_factory.mktemp("runs")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {pair: pool.submit(run, *pair, folder) for pair in wanted}
+
+
+@pytest.mark.parametrize("experiment", CLEAN)
+def test_nothing_fails_on_the_clean_stack(experiment: str, runs: Runs) -> None:
+    """No check of any kind fails, and every safety check has seen enough to pass."""
+    verdict = runs[experiment, ""].result()
+    told = [f"{check['id']} {check['phase']} {check['measured']} {check['reasons']}" for check in verdict["checks"]
+            if check["outcome"] == "fail" or (check["kind"] == "safety" and check["outcome"] != "pass")]  # fmt: skip
+    assert not told
+    assert verdict["exit"] in {0, 3}
+    assert all(fault["bit"] for fault in verdict["faults"])
+
+
+@pytest.mark.parametrize("mutant", sorted(MUTANTS))
+def test_each_mutant_is_caught_by_name_and_with_a_witness(mutant: str, runs: Runs) -> None:
+    """A stack with one defect fails the check that looks for it, shown by at most twelve events."""
+    experiment, check_id = MUTANTS[mutant]
+    verdict = runs[experiment, mutant].result()
+    assert verdict["exit"] == 1
+    caught = {check["id"]: check for check in verdict["checks"] if check["outcome"] == "fail"}
+    assert check_id in caught
+    assert caught[check_id]["place"]["line"] > 0
+    assert 1 <= len(caught[check_id]["witnesses"][0]["events"]) <= 12
