@@ -91,8 +91,7 @@ class DocumentEnd:
     async def _close(self) -> None:
         for editor in self.editors:
             editor.end_idle()
-        for watcher in self.watchers:
-            watcher.done = True
+        await asyncio.gather(*(watcher.end_looks() for watcher in self.watchers))
         clients: list[Client] = [*self.editors, *self.watchers, *self.readers]
         await asyncio.gather(*(client.disconnect(politely=True) for client in clients))
 

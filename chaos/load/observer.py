@@ -46,6 +46,7 @@ class Looking:
     world: World
     plan: Watcher
     done = False
+    _pending: tuple[asyncio.Task[None], ...] = ()
 
     async def look(self, at_ns: int) -> None:
         """Record one look: invoke, then obs or gap."""
@@ -58,8 +59,15 @@ class Looking:
             while (left := at_s - self.world.now_s()) > 0:  # noqa: ASYNC110 - waits for a moment, not for an event
                 await asyncio.sleep(left)
             if not self.done:
-                self.world.spawn(self.look(self.world.ns(at_s)))
+                look = self.world.spawn(self.look(self.world.ns(at_s)))
+                self._pending = (*(task for task in self._pending if not task.done()), look)
             at_s += self.plan.every_s
+
+    async def end_looks(self) -> None:
+        """Plan no more looks, and let those under way have their answers: their own end would make gaps of them."""
+        self.done = True
+        if self._pending:
+            await asyncio.wait(self._pending, timeout=LOOK_TIMEOUT_S)
 
 
 class RoomWatcher(Looking):
@@ -89,7 +97,7 @@ class RoomWatcher(Looking):
         await self.looks()
 
     async def stop(self) -> None:
-        self.done = True
+        await self.end_looks()
         if self._joining is not None:
             self._joining.cancel()
         try:
