@@ -17,7 +17,7 @@ from chaos import __version__
 from chaos.engine import toolkit
 from chaos.engine.rundir import RunDirectory
 from chaos.engine.session import Session, expect
-from chaos.errors import ExitCode
+from chaos.errors import ExitCode, StillDirty
 from chaos.experiment.document import load
 from chaos.experiment.overrides import parse_sets, settings_of
 from chaos.experiment.plan import make_plan
@@ -127,7 +127,8 @@ def write_plan(directory: RunDirectory, plan: Plan) -> None:
 def conclude(session: Session) -> Verdict:
     """Judge a run that has ended and write its reports; raises what ended it early."""
     if session.trouble is not None:
-        raise session.trouble
+        dirty = isinstance(session.trouble, StillDirty)
+        raise session.trouble if dirty else session.crash or session.trouble
     record = load_run(session.directory.path)
     verdict = judge(record.history, record.checks)
     publish(record, verdict, session.directory.path)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from chaos.engine.session import Session, current, expect, expected, in_progress
 from chaos.engine.toolkit import InterruptExecution
-from chaos.errors import ChaosError, InternalError
 from chaos.execute import conclude_stock, session_for_document
 
 if TYPE_CHECKING:
@@ -81,10 +80,7 @@ def _stop_if_broken() -> None:
 def _guarded(session: Session, step: Callable[[], None]) -> None:
     """Run a step; whatever it raises is remembered, and the toolkit is told in the one way that it obeys."""
     try:
-        step()
-    except ChaosError as error:
-        session.note(error)
-        raise InterruptExecution(error.message) from error
+        with session.remembering():
+            step()
     except Exception as error:
-        session.note(InternalError(f"{type(error).__name__}: {error}"))
         raise InterruptExecution(str(error)) from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from chaos.engine.injector import Injector
 from chaos.engine.ledger import Ledger
 from chaos.engine.signals import Shield
-from chaos.errors import ChaosError, StillDirty, UsageError
+from chaos.errors import ChaosError, InternalError, StillDirty, UsageError
 from chaos.faults import registry
 from chaos.load.client import LoadProcess
 from chaos.model.event import Phase, Type
@@ -73,6 +73,8 @@ class Session:
         """The first failure that ended the run early."""
         self.injected: list[tuple[str, Evidence]] = []
         self.phase: Phase | None = None
+        self.crash: Exception | None = None
+        """The bug behind an `InternalError`, with its traceback."""
         self.rolling_back = False
         """Rollbacks are played even when a signal came or the run broke."""
         self._lock = threading.Lock()
@@ -177,6 +179,10 @@ class Session:
             yield
         except ChaosError as error:
             self.note(error)
+            raise
+        except Exception as error:
+            self.crash = self.crash or error
+            self.note(InternalError(f"{type(error).__name__}: {error}"))
             raise
 
     @contextlib.contextmanager
