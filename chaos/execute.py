@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chaos import __version__
-from chaos.engine import toolkit
+from chaos.engine import leftovers, toolkit
+from chaos.engine.admission import admit
 from chaos.engine.rundir import RunDirectory
 from chaos.engine.session import Session, expect
-from chaos.errors import ExitCode, StillDirty
+from chaos.errors import ChaosError, ExitCode, StillDirty
 from chaos.experiment.document import load
 from chaos.experiment.overrides import parse_sets, settings_of
 from chaos.experiment.plan import make_plan
@@ -86,31 +87,41 @@ def survey(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, str]:
 def execute(options: Options) -> ExitCode:
     """Run an experiment of ours whole; returns the exit code, raises what kept it from a verdict."""
     ready = prepare(options)
-    directory = open_directory(options.runs_dir, ready.plan)
-    view = view_for(make_console(), json=options.json, env=os.environ)
-    session = Session(ready.plan, directory, view, attach=ready.attach)
-    expect(session)
-    try:
-        journal = toolkit.conduct(ready.plan.experiment.document, directory.path / "logs" / "chaostoolkit.log")
-    finally:
-        expect(None)
-        session.close()
-        view.close()
+    directory = RunDirectory.named(options.runs_dir, Path(ready.plan.experiment.file).stem)
+    for note in leftovers.notes():
+        sys.stderr.write(f"note: {note}\n")
+    with contextlib.closing(session_for(ready, directory, json=options.json)) as session:
+        fill_directory(directory, ready.plan)
+        expect(session)
+        try:
+            journal = toolkit.conduct(ready.plan.experiment.document, directory.path / "logs" / "chaostoolkit.log")
+        finally:
+            expect(None)
+            session.close()
+            session.view.close()
     for path in filter(None, (directory.path / "journal.json", options.journal)):
         path.write_text(json.dumps(journal, indent=1, default=str), encoding="utf-8")
     verdict = conclude(session)
     report(verdict, directory.path, as_json=options.json)
+    if isinstance(session.trouble, StillDirty):
+        raise session.trouble
     return verdict.exit_code
 
 
-def open_directory(root: Path, plan: Plan) -> RunDirectory:
-    """The run's directory with what is known before it: the experiment as it was, and the plan."""
+def session_for(ready: Ready, directory: RunDirectory, *, json: bool) -> Session:
+    """A session with its place among the runs in progress; raises `Refused`. Whoever gets it must close it."""
+    place = admit(ready.plan, directory.path, ready.attach)
+    view = view_for(make_console(), json=json, env=os.environ)
+    return Session(ready.plan, directory, view, place, attach=ready.attach)
+
+
+def fill_directory(directory: RunDirectory, plan: Plan) -> None:
+    """Make the run's directory with what is known before it: the experiment as it was, and the plan."""
     file = Path(plan.experiment.file)
-    directory = RunDirectory.create(root, file.stem)
+    directory.make()
     if file.is_file():
         directory.write(f"experiment{file.suffix}", file.read_text(encoding="utf-8"))
     write_plan(directory, plan)
-    return directory
 
 
 def write_plan(directory: RunDirectory, plan: Plan) -> None:
@@ -125,10 +136,9 @@ def write_plan(directory: RunDirectory, plan: Plan) -> None:
 
 
 def conclude(session: Session) -> Verdict:
-    """Judge a run that has ended and write its reports; raises what ended it early."""
-    if session.trouble is not None:
-        dirty = isinstance(session.trouble, StillDirty)
-        raise session.trouble if dirty else session.crash or session.trouble
+    """Judge a run that has ended and write its reports; raises what ended it too early for that."""
+    if session.trouble is not None and not session.will_be_judged:
+        raise session.crash or session.trouble
     record = load_run(session.directory.path)
     verdict = judge(record.history, record.checks)
     publish(record, verdict, session.directory.path)
@@ -150,7 +160,9 @@ def session_for_document(document: dict[str, Any]) -> Session:
     file = directory.write_json("experiment.json", document)
     ready = prepare(Options(str(file)))
     write_plan(directory, ready.plan)
-    return Session(ready.plan, directory, view_for(make_console(), json=False, env=os.environ), attach=ready.attach)
+    for note in leftovers.notes():
+        logging.getLogger("chaostoolkit").warning("collab-chaos: %s", note)
+    return session_for(ready, directory, json=False)
 
 
 def conclude_stock(session: Session, journal: dict[str, Any]) -> None:
@@ -158,11 +170,16 @@ def conclude_stock(session: Session, journal: dict[str, Any]) -> None:
     session.view.close()
     log = logging.getLogger("chaostoolkit")
     if session.trouble is not None:
-        log.error("collab-chaos: %s", session.trouble.message)
+        log.error("collab-chaos: %s", "; ".join(_words(session.trouble)))
         journal["deviated"] = True
-        return
+        if not session.will_be_judged:
+            return
     verdict = conclude(session)
     log.info("collab-chaos: %s, %s", verdict.outcome.value, session.directory.path / "report.html")
     report(verdict, session.directory.path, as_json=False)
     if verdict.exit_code is ExitCode.FAIL:
         journal["deviated"] = True
+
+
+def _words(trouble: ChaosError) -> tuple[str, ...]:
+    return (trouble.message, *trouble.evidence, *([f"hint: {trouble.hint}"] if trouble.hint else []))

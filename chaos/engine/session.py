@@ -8,10 +8,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from chaos.engine.halt import Watch
 from chaos.engine.injector import Injector
-from chaos.engine.ledger import Ledger
+from chaos.engine.ledger import Entry, Ledger
+from chaos.engine.leftovers import put_away
 from chaos.engine.signals import Shield
-from chaos.errors import ChaosError, InternalError, StillDirty, UsageError
+from chaos.errors import ChaosError, InternalError, StillDirty, Stopped, UsageError
 from chaos.faults import registry
 from chaos.load.client import LoadProcess
 from chaos.model.event import Phase, Type
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chaos.engine.rundir import RunDirectory
+    from chaos.engine.runs import Membership
     from chaos.model.fault import Evidence
     from chaos.model.plan import Plan
     from chaos.model.view import View
@@ -62,8 +65,12 @@ def in_progress() -> bool:
 class Session:
     """One run, from the start of its stack to the end of its record. Not reusable."""
 
-    def __init__(self, plan: Plan, directory: RunDirectory, view: View, *, attach: str = "") -> None:
+    def __init__(
+        self, plan: Plan, directory: RunDirectory, view: View, place: Membership, *, attach: str = ""
+    ) -> None:
         self.plan = plan
+        self.place = place
+        """Among the runs in progress; given up at the end."""
         self.attach = attach
         """Id of a running stack to use; empty: start one, which ends with the run."""
         self.directory = directory
@@ -94,6 +101,9 @@ class Session:
         self._recorder = self._exits.enter_context(
             contextlib.closing(Recorder(self.directory.path / "events" / f"{CONDUCTOR}.msgpack", CONDUCTOR))
         )
+        watch = Watch(self.shield.end)
+        watch.start()
+        self._exits.callback(watch.end)
         self.ledger = Ledger.create(self.directory.id)
         self.stack = self._open_stack()
         self._exits.callback(self.stack.close, self.directory.path / "logs")
@@ -132,9 +142,14 @@ class Session:
 
     def heal(self) -> None:
         """Take back everything that the ledger has open; raises `StillDirty`."""
-        problems = self.ledger.heal()
+
+        def off(entry: Entry, _said: str) -> None:
+            self._tell("off", entry.fault, {"says": "healed"})
+
+        problems = self.ledger.heal(off)
         if problems:
-            raise StillDirty("a fault could not be taken back", hint="chaos heal", evidence=problems)
+            hint = f"chaos heal --run {self.directory.id}"
+            raise StillDirty("a fault could not be taken back", hint=hint, evidence=problems)
 
     def wait(self, seconds: float) -> None:
         """Let time pass while the load runs; ends at once on a signal or when the load or the stack dies."""
@@ -154,11 +169,12 @@ class Session:
         """Heal, finish the load with its final reads, and end the stack. Raises nothing twice; idempotent."""
         global _current  # noqa: PLW0603
         if self._recorder is None:
+            self.place.leave()
             return
         try:
             with self._noting():
                 self._heal_at_last()
-            if self.trouble is None:
+            if self.will_be_judged:
                 with self._noting():
                     self._finish_load()
         finally:
@@ -166,10 +182,17 @@ class Session:
             self._recorder = None
             _current = None
             self.shield.disarm()
+            self._close_ledger()
+            self.place.leave()
+
+    @property
+    def will_be_judged(self) -> bool:
+        """Whether a verdict is due: nothing ended the run early, or only a stop condition or a fault that stays did."""
+        return self.trouble is None or isinstance(self.trouble, Stopped | StillDirty)
 
     def note(self, error: ChaosError) -> None:
         """Remember the failure that ended the run; a fault that stays outranks what came before."""
-        if self.trouble is None or isinstance(error, StillDirty):
+        if self.trouble is None or isinstance(error, StillDirty) or isinstance(self.trouble, Stopped):
             self.trouble = error
 
     @contextlib.contextmanager
@@ -197,6 +220,8 @@ class Session:
             return attach_stack(self.attach)
         began = time.monotonic()
         stack = start_stack(self.plan.spec)
+        if stack.site.id:
+            self.place.started(stack.site.id)
         size = f"{len(stack.site.node_ports)} nodes, {len(stack.site.link_ports)} links"
         self.view.say(f"stack {stack.site.spec.stack} is up after {time.monotonic() - began:.1f} s: {size}")
         return stack
@@ -214,15 +239,31 @@ class Session:
         }
 
     def _heal_at_last(self) -> None:
-        if hasattr(self, "ledger"):
+        """Heal whatever is left; only what stays after this makes the run dirty, and stands in its record."""
+        if not hasattr(self, "ledger"):
+            return
+        try:
             self.heal()
+        except StillDirty as error:
+            self._record(Type.INFO, "dirty", value=list(error.evidence))
+            raise
+        if isinstance(self.trouble, StillDirty):
+            self.trouble = None
+
+    def _close_ledger(self) -> None:
+        """The run's directory keeps a copy; one with nothing open is put away."""
+        if not hasattr(self, "ledger"):
+            return
+        with contextlib.suppress(OSError, ChaosError):
+            self.directory.write("ledger.jsonl", self.ledger.path.read_text(encoding="utf-8"))
+            put_away(self.ledger)
 
     def _finish_load(self) -> None:
         self._enter(Phase.FINAL, 0)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="finish") as pool:
             finished = pool.submit(self.load.finish, FINISH_S)
             while not finished.done():
-                if self.shield.stop.wait(0.1):
+                if self.shield.abandon.wait(0.1):
                     self.load.kill()
                     self.shield.check()
             finished.result()
