@@ -31,7 +31,8 @@ def clean(
 ) -> Record:
     """5 joins and 5 edits a second; users stay 5 s; observers, twins, an offline editor, views and cold reads.
 
-    Joins intended in a span of `bad_joins` (from, to) time out. The fault is off at 20 s; recovery opens at `healed_at`.
+    Joins intended in a span of `bad_joins` (from, to) time out. The fault is off at 20 s, and
+    recovery opens at `healed_at`.
     """
     record = Record(healed_at=healed_at)
     tokens: list[str] = []
