@@ -1,9 +1,9 @@
 """The ledger: what is about to be done and how to undo it, on disk before it is done.
 
 One file per run under the state directory, one JSON object per line, each line fsynced before the next step:
-`intent` (with the undo) -> inject -> `injected` -> hold -> `healing` -> `healed`. A line that was cut off by a
-crash is the last one and says nothing. Whatever has an `intent` and no `healed` may still be in force, and is
-taken back by the undo that stands in the intent: idempotent, by `chaos.runtimes.undo`.
+`intent` (with the undo) -> inject -> `injected` -> hold -> `healing` -> `healed`. A line that was cut off, by a crash
+or by a full disk, says nothing, and the next one begins afresh. Whatever has an `intent` and no `healed` may still be
+in force, and is taken back by the undo that stands in the intent: idempotent, by `chaos.runtimes.undo`.
 """
 
 from __future__ import annotations
@@ -98,20 +98,22 @@ class Ledger:
         return True
 
     def _append(self, line: dict[str, Any]) -> None:
-        with self._lock, storage(self.path), self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        with self._lock, storage(self.path), self.path.open("a+b") as file:
+            # A line that was cut off must not swallow the one that follows it.
+            torn = file.tell() > 0 and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
+            file.write(b"\n" * torn + json.dumps(line).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
 
 def read(path: Path) -> tuple[Entry, ...]:
-    """Replay a ledger: one entry per fault, in order of intent. A last line without an end is ignored."""
+    """Replay a ledger: one entry per fault, in order of intent. A line that was cut off is passed over."""
     entries: dict[str, Entry] = {}
-    text = path.read_text(encoding="utf-8")
-    for line in text.splitlines(keepends=True):
-        if not line.endswith("\n"):
-            break
-        said = json.loads(line)
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue
         fault = said["fault"]
         if said["step"] == "intent":
             entries[fault] = Entry(run=path.stem, fault=fault, says=said["says"], undo=said["undo"])
