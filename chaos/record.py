@@ -41,14 +41,15 @@ class Recorder:
         self._packer = msgpack.Packer()
         self._pending: list[Event] = []
         self._flush_every = flush_every
+        self._refused = ""
+        """Why the disk took no more: then the record ends there, since an event written twice is worse than none."""
+        header = {"format": FORMAT, "version": VERSION, "worker": worker, "fields": list(Event._fields)}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("xb")
-            header = {"format": FORMAT, "version": VERSION, "worker": worker, "fields": list(Event._fields)}
-            self._file.write(self._packer.pack(header))
-            self._file.flush()
+            self._file = path.open("xb", buffering=0)
         except OSError as error:
             raise StorageFailed(f"cannot write the record {path}: {error.strerror}") from error
+        self._write(self._packer.pack(header))
 
     def next_op(self) -> int:
         """A number that pairs an invoke with its completion."""
@@ -67,12 +68,19 @@ class Recorder:
     def flush(self) -> None:
         """Hand what is pending to the kernel."""
         pack = self._packer.pack
-        try:
-            self._file.write(b"".join([pack(event) for event in self._pending]))
-            self._file.flush()
-        except OSError as error:
-            raise StorageFailed(f"cannot write the record: {error.strerror}") from error
+        packed = b"".join([pack(event) for event in self._pending])
         self._pending.clear()
+        self._write(packed)
+
+    def _write(self, packed: bytes) -> None:
+        rest = memoryview(packed)
+        try:
+            while rest and not self._refused:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self._refused = error.strerror or str(error)
+        if self._refused:
+            raise StorageFailed(f"cannot write the record {self._file.name}: {self._refused}")
 
     def close(self) -> None:
         """Flush and close; twice is no error."""

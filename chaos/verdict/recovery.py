@@ -2,8 +2,10 @@
 
 A second is good unless one of its flows certainly misses its objective: the same rule that fails a threshold, on the
 operations intended in that second. So one unlucky edit of thirty spoils nothing, and one failed join of one does.
-Recovery = heal to the first of ten consecutive good seconds. Fail: the run's rule is missed, or it never came and the
-second half of the recovery phase still has bad seconds (at least two, and a quarter of them). Inconclusive: too short.
+Recovery = heal to the first of ten consecutive good seconds. The heal is the last `off` before the recovery phase: that
+opens once the fault is proved to be gone, and what a slow stack takes until then must not be hidden.
+Fail: the run's rule is missed, or it never came and the second half of the time since the heal still has bad seconds
+(at least two, and a quarter of them). Inconclusive: too short.
 Metastability (Bronson et al., HotOS 2021): the load stays on, the fault is gone, and goodput stays low. Fail: in the
 last third a flow's share of served operations is certainly below 90 % of its share in the baseline, or a flow that
 would have had at least ten operations by its baseline rate has none.
@@ -45,7 +47,8 @@ def recovery(history: History, checks: Checks, units: Mapping[str, list[Unit]]) 
         return []
     if span is None:
         return [_result(rule, Outcome.INCONCLUSIVE, "no samples", "the run has no recovery phase") for rule in rules]
-    goods = [_is_good(second, objectives(checks)) for second in per_second(units, span.start_ns, span.end_ns)]
+    since = max((off for one in history.faults if (off := one.off_ns) and off <= span.start_ns), default=span.start_ns)
+    goods = [_is_good(second, objectives(checks)) for second in per_second(units, since, span.end_ns)]
     results = [_judge(rule, goods) for rule in rules]
     return [*results, metastability(history, units, span)]
 

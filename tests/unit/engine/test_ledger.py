@@ -37,6 +37,17 @@ def test_a_torn_last_line_is_ignored(tmp_path: Path) -> None:
     assert [(entry.fault, entry.step, entry.undo) for entry in read(ledger.path)] == [("r.1", "intent", (UNDO,))]
 
 
+def test_a_torn_line_costs_no_other_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a disk that was full for a while the ledger is written on, and read whole but for the torn line."""
+    monkeypatch.setattr(ledgers, "undo", lambda _: "done")
+    ledger = Ledger.create("r", tmp_path)
+    ledger.intent("r.1", "congestion", (UNDO,))
+    with ledger.path.open("a") as file:
+        file.write('{"fault": "r.1", "step": "heal')
+    assert ledger.heal() == ()
+    assert ledger.open_entries() == ()
+
+
 def test_the_same_run_has_one_ledger(tmp_path: Path) -> None:
     """A second ledger of the same run is refused rather than mixed in."""
     Ledger.create("r", tmp_path)

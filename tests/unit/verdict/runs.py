@@ -26,12 +26,15 @@ def checks(**changes: Any) -> Checks:
     return Checks(**known | changes)
 
 
-def clean(*, faults: bool = True, bad_joins: tuple[float, ...] = (), region: str = "cn-east") -> Record:
+def clean(
+    *, faults: bool = True, bad_joins: tuple[float, ...] = (), region: str = "cn-east", healed_at: float = 20
+) -> Record:
     """5 joins and 5 edits a second; users stay 5 s; observers, twins, an offline editor, views and cold reads.
 
-    Joins intended in a span of `bad_joins` (from, to) time out.
+    Joins intended in a span of `bad_joins` (from, to) time out. The fault is off at 20 s, and
+    recovery opens at `healed_at`.
     """
-    record = Record()
+    record = Record(healed_at=healed_at)
     tokens: list[str] = []
     people = 0
     for tenth in range(2, 490, 2):

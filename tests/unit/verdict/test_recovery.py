@@ -26,6 +26,12 @@ def test_ten_good_seconds_in_a_row_are_recovery() -> None:
     assert (found["recovery"].outcome, found["recovery"].measured) == (PASS, "4.0 s")
 
 
+def test_recovery_counts_from_the_heal_and_not_from_the_proof_of_it() -> None:
+    """Seconds between the fault's end and the phase that follows its proof belong to the recovery."""
+    found = judged(clean(bad_joins=(18, 24), healed_at=23), "recovery < 3s")
+    assert (found["recovery"].outcome, found["recovery"].measured) == (FAIL, "4.0 s")
+
+
 def test_a_late_recovery_misses_its_rule() -> None:
     """Recovered after 4 s where 3 s were allowed: fail."""
     assert judged(clean(bad_joins=(18, 24)), "recovery < 3s")["recovery"].outcome is FAIL
