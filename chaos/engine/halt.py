@@ -33,7 +33,9 @@ class Halt(Frozen):
     why: str = ""
 
     def __str__(self) -> str:
-        return f"halted by {self.who}" + (f" at {self.when}" if self.when else "") + (f": {self.why}" if self.why else "")
+        return (
+            f"halted by {self.who}" + (f" at {self.when}" if self.when else "") + (f": {self.why}" if self.why else "")
+        )
 
 
 def path() -> Path:

@@ -83,7 +83,9 @@ class Injector:
         """Take one fault back; raises `StillDirty` with what is left."""
         problems = self.ledger.heal(only=fault_id)
         if problems:
-            raise StillDirty("a fault could not be taken back", hint=f"chaos heal --run {self.ledger.run}", evidence=problems)
+            raise StillDirty(
+                "a fault could not be taken back", hint=f"chaos heal --run {self.ledger.run}", evidence=problems
+            )
         self.tell("off", fault_id, {"says": "healed"})
 
     def _aim(self, fault: Fault) -> Injection:

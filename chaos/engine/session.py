@@ -13,6 +13,7 @@ from chaos.engine.injector import Injector
 from chaos.engine.ledger import Entry, Ledger
 from chaos.engine.leftovers import put_away
 from chaos.engine.signals import Shield
+from chaos.engine.stops import StopWatch
 from chaos.errors import ChaosError, InternalError, StillDirty, Stopped, UsageError
 from chaos.faults import registry
 from chaos.load.client import LoadProcess
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from chaos.engine.rundir import RunDirectory
     from chaos.engine.runs import Membership
+    from chaos.model.experiment import StopRule
     from chaos.model.fault import Evidence
     from chaos.model.plan import Plan
     from chaos.model.view import View
@@ -65,9 +67,7 @@ def in_progress() -> bool:
 class Session:
     """One run, from the start of its stack to the end of its record. Not reusable."""
 
-    def __init__(
-        self, plan: Plan, directory: RunDirectory, view: View, place: Membership, *, attach: str = ""
-    ) -> None:
+    def __init__(self, plan: Plan, directory: RunDirectory, view: View, place: Membership, *, attach: str = "") -> None:
         self.plan = plan
         self.place = place
         """Among the runs in progress; given up at the end."""
@@ -76,6 +76,7 @@ class Session:
         self.directory = directory
         self.view = view
         self.shield = Shield()
+        self.stops = StopWatch(plan.experiment.stop, self._stop)
         self.trouble: ChaosError | None = None
         """The first failure that ended the run early."""
         self.injected: list[tuple[str, Evidence]] = []
@@ -110,7 +111,7 @@ class Session:
         self.directory.write_json("site.json", self.stack.site.model_dump(exclude={"spec"}))
         self._injector = Injector(self.stack.runtime, self.ledger, plan.seed, self.shield.stop, self._tell)
         self.load = LoadProcess.start(self._load_plan(), self.directory.path)
-        self.load.on_second = self.view.second
+        self.load.on_second = self._second
         self._exits.callback(self.load.kill)
         self.shield.check()
         self._enter(Phase.WARM_UP, plan.experiment.phases.warm_up)
@@ -124,9 +125,11 @@ class Session:
         model = registry().get(fault)
         if model is None:
             raise UsageError(f"unknown fault {fault!r}", hint=f"there are {', '.join(registry())}")
-        if self.phase is not Phase.FAULT:
-            self._enter(Phase.FAULT, float(arguments.get("duration", 0)))
         with self.remembering():
+            self.shield.check()
+            self.stops.arm()
+            if self.phase is not Phase.FAULT:
+                self._enter(Phase.FAULT, float(arguments.get("duration", 0)))
             evidence = self._injector.run(model(**arguments), name)
             self.injected.append((fault, evidence))
             self.shield.check()
@@ -137,6 +140,8 @@ class Session:
         seconds = self.plan.experiment.phases.recovery
         with self.remembering():
             self.heal()
+            self.stops.disarm()
+            self.shield.check()
             self._enter(Phase.RECOVERY, seconds)
             self.wait(seconds)
 
@@ -268,6 +273,16 @@ class Session:
                     self.shield.check()
             finished.result()
         self._enter(Phase.END, 0)
+
+    def _second(self, data: dict[str, Any]) -> None:
+        self.view.second(data)
+        self.stops.second(data)
+
+    def _stop(self, rule: StopRule, figures: dict[str, Any]) -> None:
+        """A stop condition is met: say so in the record, and let everything that waits go on to heal."""
+        self._record(Type.INFO, "stop", key=rule.text, value=figures)
+        self.view.say(f"stop condition met: {rule.text}; healing")
+        self.shield.end(Stopped(f"the stop condition {rule.text} was met; everything was healed"))
 
     def _enter(self, phase: Phase, seconds: float) -> None:
         self.phase = phase
