@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,15 @@ from typing import TYPE_CHECKING, Any
 from chaos import __version__
 from chaos.engine import leftovers, toolkit
 from chaos.engine.admission import admit
+from chaos.engine.audit import Audit
 from chaos.engine.rundir import RunDirectory
 from chaos.engine.session import Session, expect
 from chaos.errors import ChaosError, ExitCode, StillDirty
 from chaos.experiment.document import load
 from chaos.experiment.overrides import parse_sets, settings_of
 from chaos.experiment.plan import make_plan
+from chaos.experiment.policy import rulings
+from chaos.experiment.policyfile import docker_context, load_policy
 from chaos.report import publish, tell
 from chaos.report.live import view_for
 from chaos.report.terminal import make_console, print_verdict
@@ -31,9 +35,12 @@ from chaos.verdict.judge import judge
 from chaos.verdict.run import load_run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from chaos.experiment.overrides import Overrides
     from chaos.model.experiment import Experiment
     from chaos.model.plan import Plan
+    from chaos.model.policy import Policy
     from chaos.model.stack import StackSpec
     from chaos.model.verdict import Verdict
 
@@ -59,6 +66,7 @@ class Ready:
 
     plan: Plan
     attach: str = ""
+    policy: Policy | None = None
 
 
 def prepare(options: Options) -> Ready:
@@ -70,7 +78,18 @@ def prepare(options: Options) -> Ready:
     if options.stack is not None:
         experiment = experiment.model_copy(update={"stack": options.stack})
     spec, attach = survey(experiment, changes)
-    return Ready(make_plan(experiment, spec), attach)
+    return ruled(Ready(make_plan(experiment, spec), attach))
+
+
+def ruled(ready: Ready) -> Ready:
+    """With what the operator's policy says, where one rules; raises `InvalidInput` for a policy that is none."""
+    policy = load_policy()
+    if policy is None:
+        return ready
+    stack = ready.attach or ready.plan.experiment.stack
+    now = datetime.now().astimezone()
+    said = rulings(policy, ready.plan, stack=stack, context=docker_context(os.environ), now=now)
+    return Ready(ready.plan.model_copy(update={"policy": said}), ready.attach, policy)
 
 
 def survey(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, str]:
@@ -90,29 +109,54 @@ def execute(options: Options) -> ExitCode:
     directory = RunDirectory.named(options.runs_dir, Path(ready.plan.experiment.file).stem)
     for note in leftovers.notes():
         sys.stderr.write(f"note: {note}\n")
-    with contextlib.closing(session_for(ready, directory, json=options.json)) as session:
+    with contextlib.closing(session_for(ready, directory, json=options.json)) as session, audited(session):
         fill_directory(directory, ready.plan)
-        expect(session)
-        try:
-            journal = toolkit.conduct(ready.plan.experiment.document, directory.path / "logs" / "chaostoolkit.log")
-        finally:
-            expect(None)
-            session.close()
-            session.view.close()
-    for path in filter(None, (directory.path / "journal.json", options.journal)):
-        path.write_text(json.dumps(journal, indent=1, default=str), encoding="utf-8")
-    verdict = conclude(session)
+        journal = run(session)
+        for path in filter(None, (directory.path / "journal.json", options.journal)):
+            path.write_text(json.dumps(journal, indent=1, default=str), encoding="utf-8")
+        verdict = conclude(session)
     report(verdict, directory.path, as_json=options.json)
     if isinstance(session.trouble, StillDirty):
         raise session.trouble
     return verdict.exit_code
 
 
+def run(session: Session) -> dict[str, Any]:
+    """Let the toolkit carry the experiment out; the session is closed then. Returns the journal."""
+    expect(session)
+    try:
+        return toolkit.conduct(session.plan.experiment.document, session.directory.path / "logs" / "chaostoolkit.log")
+    finally:
+        expect(None)
+        session.close()
+        session.view.close()
+
+
 def session_for(ready: Ready, directory: RunDirectory, *, json: bool) -> Session:
-    """A session with its place among the runs in progress; raises `Refused`. Whoever gets it must close it."""
+    """A session with its place among the runs in progress; whoever gets it must close it.
+
+    Raises `UnsafeTarget` (the operator's policy), `Refused` (a halt, a target that another run has), `StorageFailed`.
+    """
+    audit = Audit(ready.policy, ready.plan, directory.id)
+    audit.check()
     place = admit(ready.plan, directory.path, ready.attach)
+    try:
+        audit.begin()
+    except BaseException:
+        place.leave()
+        raise
     view = view_for(make_console(), json=json, env=os.environ)
-    return Session(ready.plan, directory, view, place, attach=ready.attach)
+    return Session(ready.plan, directory, view, place, attach=ready.attach, audit=audit)
+
+
+@contextlib.contextmanager
+def audited(session: Session) -> Iterator[None]:
+    """Whatever keeps a run from its verdict is written into the audit log."""
+    try:
+        yield
+    except BaseException as error:
+        session.audit.failed(error)
+        raise
 
 
 def fill_directory(directory: RunDirectory, plan: Plan) -> None:
@@ -141,6 +185,7 @@ def conclude(session: Session) -> Verdict:
         raise session.crash or session.trouble
     record = load_run(session.directory.path)
     verdict = judge(record.history, record.checks)
+    session.audit.end(verdict)
     publish(record, verdict, session.directory.path)
     return verdict
 
@@ -173,6 +218,7 @@ def conclude_stock(session: Session, journal: dict[str, Any]) -> None:
         log.error("collab-chaos: %s", "; ".join(_words(session.trouble)))
         journal["deviated"] = True
         if not session.will_be_judged:
+            session.audit.failed(session.trouble)
             return
     verdict = conclude(session)
     log.info("collab-chaos: %s, %s", verdict.outcome.value, session.directory.path / "report.html")

@@ -36,8 +36,9 @@ def admit(plan: Plan, directory: Path, attach: str) -> Membership:
 
 def _standing(spec: StackSpec) -> str:
     """A name for a stack that runs somewhere already, from its addresses; empty for one that the run will start."""
-    if spec.links or any(node.command for _, node in spec.nodes().values()):
+    if spec.runtime == "process" and (spec.links or any(node.command for _, node in spec.nodes().values())):
         return ""
-    ports = sorted(str(node.port) for _, node in spec.nodes().values())
-    urls = sorted(url for service in spec.services.values() for url in service.urls.values())
-    return f"{spec.stack}@{hashlib.sha256(json.dumps([ports, urls]).encode()).hexdigest()[:8]}"
+    plain = spec.model_dump(mode="json")
+    where = {name: {"urls": one["urls"], "nodes": one["nodes"]} for name, one in plain["services"].items()}
+    text = json.dumps([where, plain.get("containers")], sort_keys=True)
+    return f"{spec.stack}@{hashlib.sha256(text.encode()).hexdigest()[:8]}"

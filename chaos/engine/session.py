@@ -24,6 +24,7 @@ from chaos.runtimes.process import attach_stack, start_stack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from chaos.engine.audit import Audit
     from chaos.engine.rundir import RunDirectory
     from chaos.engine.runs import Membership
     from chaos.model.experiment import StopRule
@@ -67,10 +68,13 @@ def in_progress() -> bool:
 class Session:
     """One run, from the start of its stack to the end of its record. Not reusable."""
 
-    def __init__(self, plan: Plan, directory: RunDirectory, view: View, place: Membership, *, attach: str = "") -> None:
+    def __init__(
+        self, plan: Plan, directory: RunDirectory, view: View, place: Membership, *, audit: Audit, attach: str = ""
+    ) -> None:
         self.plan = plan
         self.place = place
         """Among the runs in progress; given up at the end."""
+        self.audit = audit
         self.attach = attach
         """Id of a running stack to use; empty: start one, which ends with the run."""
         self.directory = directory

@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 import operator
 from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
     from chaos.model.experiment import StopRule
 
 FEWEST = 5

@@ -14,7 +14,7 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 
@@ -101,7 +101,7 @@ class Conductors:
         self._process = subprocess.Popen([sys.executable, __file__], stdin=pipe, stdout=pipe, text=True, env=env)
         self._count = 0
 
-    def __enter__(self) -> Conductors:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -184,13 +184,13 @@ def _quick(model: type[Fault]) -> type[Fault]:
     """The same harm and the same undo without the proofs, which take seconds."""
 
     class Quick(model):  # type: ignore[valid-type,misc]
-        def measure(self, injection: Any) -> dict[str, Any]:
+        def measure(self, *_: Any) -> dict[str, Any]:
             return {}
 
-        def evidence(self, before: Any, during: Any) -> Evidence:
+        def evidence(self, *_: Any) -> Evidence:
             return Evidence(bit=True, says="")
 
-        def healed(self, before: Any, after: Any) -> Evidence:
+        def healed(self, *_: Any) -> Evidence:
             return Evidence(bit=False, says="")
 
     return Quick
