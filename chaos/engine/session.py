@@ -89,6 +89,7 @@ class Session:
         """Start everything and hold the baseline; raises what kept it from starting."""
         global _current  # noqa: PLW0603 - chaoslib calls actions by name, so the run must be found by name
         _current = self
+        self._exits.callback(self._let_go)
         plan = self.plan
         self.view.begin(plan.experiment.title, plan.spec.stack, plan.seed)
         self._recorder = self._exits.enter_context(
@@ -143,6 +144,7 @@ class Session:
             if self.shield.stop.wait(min(left, 0.25)):
                 break
             self.load.check()
+            self.stack.check()
         self.shield.check()
 
     def miss(self, activity: str, why: str) -> None:
@@ -151,21 +153,23 @@ class Session:
         self.view.say(f"missed: {activity}: {why}")
 
     def close(self) -> None:
-        """Heal, finish the load with its final reads, and end the stack. Raises nothing twice; idempotent."""
-        global _current  # noqa: PLW0603
-        if self._recorder is None:
-            return
+        """Heal, finish the load with its final reads, and end the stack; what goes wrong is noted. Idempotent."""
         try:
-            with self._noting():
-                self._heal_at_last()
-            if self.trouble is None:
+            if self._recorder is not None:
                 with self._noting():
-                    self._finish_load()
+                    self._heal_at_last()
+                if self.trouble is None:
+                    with self._noting():
+                        self._finish_load()
         finally:
-            self._exits.close()
-            self._recorder = None
-            _current = None
-            self.shield.disarm()
+            with self._noting():
+                self._exits.close()
+
+    def _let_go(self) -> None:
+        global _current  # noqa: PLW0603
+        self._recorder = None
+        _current = None
+        self.shield.disarm()
 
     def note(self, error: ChaosError) -> None:
         """Remember the failure that ended the run; a fault that stays outranks what came before."""
@@ -226,6 +230,7 @@ class Session:
                     self.load.kill()
                     self.shield.check()
             finished.result()
+        self.stack.check()
         self._enter(Phase.END, 0)
 
     def _enter(self, phase: Phase, seconds: float) -> None:

@@ -1,0 +1,60 @@
+"""The end of a run whose parts do not end well."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any, cast
+
+from chaos.engine.rundir import RunDirectory
+from chaos.engine.session import Session, in_progress
+from chaos.errors import StackFailed
+from chaos.model.view import Unwatched
+from chaos.record import Recorder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """A session as `open` leaves it once it has its record, without a stack and a load."""
+    session = Session(cast("Any", None), RunDirectory.create(tmp_path, "x"), Unwatched())
+    monkeypatch.setattr("chaos.engine.session._current", session)
+    session._exits.callback(session._let_go)
+    session._recorder = session._exits.enter_context(Recorder(tmp_path / "events" / "c.msgpack", "c"))
+    session.shield.arm()
+    return session
+
+
+def refuse() -> None:
+    raise StackFailed("the stack did not end")
+
+
+def test_a_stack_that_does_not_end_is_noted_and_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever an end raises, the run lets go of the record and of the signals, and a second close does nothing."""
+    before = signal.getsignal(signal.SIGTERM)
+    session = opened(tmp_path, monkeypatch)
+    finished: list[str] = []
+    monkeypatch.setattr(session, "_finish_load", lambda: finished.append("load"))
+    session._exits.callback(refuse)
+    session.close()
+    session.close()
+    assert isinstance(session.trouble, StackFailed)
+    assert finished == ["load"]
+    assert not in_progress()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_run_that_never_got_its_record_gives_the_signals_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that cannot be begun leaves no run in progress behind."""
+    before = signal.getsignal(signal.SIGTERM)
+    session = opened(tmp_path, monkeypatch)
+    session._recorder = None
+    session.close()
+    assert not in_progress()
+    assert signal.getsignal(signal.SIGTERM) == before
