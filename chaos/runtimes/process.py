@@ -135,7 +135,7 @@ class RunningStack:
         folder = Path(self.site.directory)
         if self.site.supervisor and not state.is_alive(folder):
             words = tail(folder / "logs" / "supervisor.log", 12)
-            raise StackFailed(f"the stack {self.site.id} went away", hint="start it again", evidence=words)
+            raise StackFailed(f"the stack {self.site.id} went away", evidence=words)
 
     def save_logs(self, into: Path) -> None:
         """Copy the logs of every process as they are now; logs that are gone are no error. Raises `StorageFailed`."""
