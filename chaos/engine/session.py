@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from chaos.engine.injector import Injector
 from chaos.engine.ledger import Ledger
 from chaos.engine.signals import Shield
-from chaos.errors import ChaosError, InternalError, StillDirty, UsageError
+from chaos.errors import CannotJudge, ChaosError, InternalError, StillDirty, UsageError
 from chaos.faults import registry
 from chaos.load.client import LoadProcess
 from chaos.model.event import Phase, Type
@@ -71,7 +71,6 @@ class Session:
         self.shield = Shield()
         self.trouble: ChaosError | None = None
         """The first failure that ended the run early."""
-        self.injected: list[tuple[str, Evidence]] = []
         self.phase: Phase | None = None
         self.crash: Exception | None = None
         """The bug behind an `InternalError`, with its traceback."""
@@ -119,7 +118,6 @@ class Session:
             self._enter(Phase.FAULT, float(arguments.get("duration", 0)))
         with self.remembering():
             evidence = self._injector.run(model(**arguments), name)
-            self.injected.append((fault, evidence))
             self.shield.check()
         return evidence
 
@@ -164,6 +162,17 @@ class Session:
         finally:
             with self._noting():
                 self._exits.close()
+            self._look_once_more()
+
+    def _look_once_more(self) -> None:
+        """What could not be taken back may be gone by now: at a later attempt, or with the stack."""
+        if isinstance(self.trouble, StillDirty):
+            evidence = self.trouble.evidence
+            with contextlib.suppress(StillDirty):
+                self.heal()
+                self.trouble = CannotJudge(
+                    "a fault could not be taken back in time; it is gone by now", evidence=evidence
+                )
 
     def _let_go(self) -> None:
         global _current  # noqa: PLW0603

@@ -5,16 +5,16 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
+
 from chaos.engine.rundir import RunDirectory
 from chaos.engine.session import Session, in_progress
-from chaos.errors import StackFailed
+from chaos.errors import CannotJudge, ChaosError, StackFailed, StillDirty
 from chaos.model.view import Unwatched
 from chaos.record import Recorder
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
@@ -58,3 +58,27 @@ def test_a_run_that_never_got_its_record_gives_the_signals_back(
     session.close()
     assert not in_progress()
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+class Stubborn:
+    """A ledger whose heal succeeds at the attempt with this number, if ever."""
+
+    def __init__(self, succeeds_at: int) -> None:
+        self.left = succeeds_at
+
+    def heal(self) -> tuple[str, ...]:
+        self.left -= 1
+        return ("r.1 (harm): no answer",) if self.left else ()
+
+
+@pytest.mark.parametrize(("succeeds_at", "trouble"), [(2, CannotJudge), (9, StillDirty)])
+def test_dirty_is_only_what_is_still_there_at_the_end(
+    succeeds_at: int, trouble: type[ChaosError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault that was gone at last, perhaps with its stack, leaves a run without a verdict, and nothing to heal."""
+    session = opened(tmp_path, monkeypatch)
+    session.ledger = cast("Any", Stubborn(succeeds_at))
+    session.close()
+    assert type(session.trouble) is trouble
+    assert session.trouble is not None
+    assert session.trouble.evidence == ("r.1 (harm): no answer",)
