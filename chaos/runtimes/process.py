@@ -23,9 +23,7 @@ from chaos.runtimes import control, launch, state
 from chaos.runtimes.base import NodeState
 from chaos.runtimes.child import tail
 from chaos.runtimes.placeholders import did_you_mean
-
-RELEASE_S = 15.0
-"""Bound of a release: nodes that it starts again have 10 s to become healthy."""
+from chaos.runtimes.undo import RELEASE_S
 
 
 class ProcessRuntime:
