@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import platform
+import shutil
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from chaos import __version__
 from chaos.engine import toolkit
-from chaos.engine.rundir import RunDirectory
+from chaos.engine.rundir import RunDirectory, storage
 from chaos.engine.session import Session, expect
 from chaos.errors import ExitCode, StillDirty
 from chaos.experiment.document import load
@@ -90,16 +90,19 @@ def execute(options: Options) -> ExitCode:
     view = view_for(make_console(), json=options.json, env=os.environ)
     session = Session(ready.plan, directory, view, attach=ready.attach)
     expect(session)
+    with contextlib.closing(view), contextlib.closing(session):
+        try:
+            journal = toolkit.conduct(ready.plan.experiment.document, directory.path / "logs" / "chaostoolkit.log")
+        finally:
+            expect(None)
+    written = directory.write_json("journal.json", journal)
     try:
-        journal = toolkit.conduct(ready.plan.experiment.document, directory.path / "logs" / "chaostoolkit.log")
+        verdict = conclude(session)
+        report(verdict, directory.path, as_json=options.json)
     finally:
-        expect(None)
-        session.close()
-        view.close()
-    for path in filter(None, (directory.path / "journal.json", options.journal)):
-        path.write_text(json.dumps(journal, indent=1, default=str), encoding="utf-8")
-    verdict = conclude(session)
-    report(verdict, directory.path, as_json=options.json)
+        if options.journal is not None:
+            with storage(options.journal):
+                shutil.copyfile(written, options.journal)
     return verdict.exit_code
 
 
@@ -157,12 +160,13 @@ def conclude_stock(session: Session, journal: dict[str, Any]) -> None:
     """Under the stock toolkit: judge, say so in its log and in the journal; its exit code stays its own."""
     session.view.close()
     log = logging.getLogger("chaostoolkit")
-    if session.trouble is not None:
-        log.error("collab-chaos: %s", session.trouble.message)
+    try:
+        verdict = conclude(session)
+        report(verdict, session.directory.path, as_json=False)
+    except Exception as error:  # noqa: BLE001 - the toolkit would pass over it in silence, and call the run a success
+        log.error("collab-chaos: %s", error)  # noqa: TRY400 - the toolkit's log is read by people
         journal["deviated"] = True
         return
-    verdict = conclude(session)
     log.info("collab-chaos: %s, %s", verdict.outcome.value, session.directory.path / "report.html")
-    report(verdict, session.directory.path, as_json=False)
     if verdict.exit_code is ExitCode.FAIL:
         journal["deviated"] = True

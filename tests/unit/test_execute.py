@@ -1,0 +1,24 @@
+"""The end of a run under the toolkit's own `chaos run`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from chaos.engine.rundir import RunDirectory
+from chaos.engine.session import Session
+from chaos.execute import conclude_stock
+from chaos.model.view import Unwatched
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_a_run_that_cannot_be_judged_is_no_success(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The toolkit passes over what a control raises: so the journal says that it deviated, and the log says why."""
+    session = Session(cast("Any", None), RunDirectory.create(tmp_path, "x"), Unwatched())
+    journal: dict[str, Any] = {"deviated": False}
+    conclude_stock(session, journal)
+    assert journal["deviated"]
+    assert "plan.json" in caplog.text
