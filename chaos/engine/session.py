@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from chaos.engine.injector import Injector
 from chaos.engine.ledger import Ledger
+from chaos.engine.rundir import storage
 from chaos.engine.signals import Shield
 from chaos.errors import CannotJudge, ChaosError, InternalError, StillDirty, UsageError
 from chaos.faults import registry
@@ -95,6 +96,7 @@ class Session:
             contextlib.closing(Recorder(self.directory.path / "events" / f"{CONDUCTOR}.msgpack", CONDUCTOR))
         )
         self.ledger = Ledger.create(self.directory.id)
+        self._exits.callback(self._keep_ledger)
         self.stack = self._open_stack()
         self._exits.callback(self.stack.close, self.directory.path / "logs")
         self.directory.write_json("site.json", self.stack.site.model_dump(exclude={"spec"}))
@@ -173,6 +175,12 @@ class Session:
                 self.trouble = CannotJudge(
                     "a fault could not be taken back in time; it is gone by now", evidence=evidence
                 )
+
+    def _keep_ledger(self) -> None:
+        """A copy beside the record: the ledger itself stays where `chaos heal` looks for it."""
+        with storage(self.directory.path):
+            text = self.ledger.path.read_text(encoding="utf-8")
+        self.directory.write("ledger.jsonl", text)
 
     def _let_go(self) -> None:
         global _current  # noqa: PLW0603

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from chaos.engine.ledger import Ledger
 from chaos.engine.rundir import RunDirectory
 from chaos.engine.session import Session, in_progress
 from chaos.errors import CannotJudge, ChaosError, StackFailed, StillDirty
@@ -58,6 +59,18 @@ def test_a_run_that_never_got_its_record_gives_the_signals_back(
     session.close()
     assert not in_progress()
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_the_run_keeps_a_copy_of_its_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was done and undone is told beside the record too."""
+    session = opened(tmp_path, monkeypatch)
+    session.ledger = Ledger.create("r", tmp_path / "state")
+    session.ledger.intent("r.1", "harm", ())
+    session._exits.callback(session._keep_ledger)
+    monkeypatch.setattr(session, "_finish_load", lambda: None)
+    session.close()
+    assert session.trouble is None
+    assert (session.directory.path / "ledger.jsonl").read_text() == session.ledger.path.read_text()
 
 
 class Stubborn:
