@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import platform
+import shutil
 import sys
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 from chaos import __version__
 from chaos.engine import leftovers, toolkit
 from chaos.engine.admission import admit
-from chaos.engine.audit import Audit
-from chaos.engine.rundir import RunDirectory
+from chaos.engine.rundir import RunDirectory, storage
 from chaos.engine.session import Session, expect
-from chaos.errors import ChaosError, ExitCode, StillDirty
+from chaos.errors import ExitCode, StillDirty
 from chaos.experiment.document import load
 from chaos.experiment.overrides import parse_sets, settings_of
 from chaos.experiment.plan import make_plan
@@ -109,53 +108,48 @@ def execute(options: Options) -> ExitCode:
     directory = RunDirectory.named(options.runs_dir, Path(ready.plan.experiment.file).stem)
     for note in leftovers.notes():
         sys.stderr.write(f"note: {note}\n")
-    with contextlib.closing(session_for(ready, directory, json=options.json)) as session, audited(session):
-        fill_directory(directory, ready.plan)
-        journal = run(session)
-        for path in filter(None, (directory.path / "journal.json", options.journal)):
-            path.write_text(json.dumps(journal, indent=1, default=str), encoding="utf-8")
-        verdict = conclude(session)
-    report(verdict, directory.path, as_json=options.json)
+    session = session_for(ready, directory, json=options.json)
+    with audited(session):
+        written = run(session)
+        try:
+            verdict = conclude(session)
+            report(verdict, directory.path, as_json=options.json)
+        finally:
+            if options.journal is not None:
+                with storage(options.journal):
+                    shutil.copyfile(written, options.journal)
     if isinstance(session.trouble, StillDirty):
         raise session.trouble
     return verdict.exit_code
 
 
-def run(session: Session) -> dict[str, Any]:
-    """Let the toolkit carry the experiment out; the session is closed then. Returns the journal."""
-    expect(session)
-    try:
-        return toolkit.conduct(session.plan.experiment.document, session.directory.path / "logs" / "chaostoolkit.log")
-    finally:
-        expect(None)
-        session.close()
-        session.view.close()
-
-
 def session_for(ready: Ready, directory: RunDirectory, *, json: bool) -> Session:
-    """A session with its place among the runs in progress; whoever gets it must close it.
-
-    Raises `UnsafeTarget` (the operator's policy), `Refused` (a halt, a target that another run has), `StorageFailed`.
-    """
-    audit = Audit(ready.policy, ready.plan, directory.id)
-    audit.check()
-    place = admit(ready.plan, directory.path, ready.attach)
-    try:
-        audit.begin()
-    except BaseException:
-        place.leave()
-        raise
+    """A session with its place among the runs in progress; whoever gets it must close it. Raises as `admit` does."""
+    admission = admit(ready.plan, directory.path, attach=ready.attach, policy=ready.policy)
     view = view_for(make_console(), json=json, env=os.environ)
-    return Session(ready.plan, directory, view, place, attach=ready.attach, audit=audit)
+    return Session(ready.plan, directory, view, admission, attach=ready.attach)
+
+
+def run(session: Session) -> Path:
+    """Let the toolkit carry the experiment out; the session is closed then. Returns the journal's file."""
+    with contextlib.closing(session.view), contextlib.closing(session):
+        fill_directory(session.directory, session.plan)
+        expect(session)
+        log = session.directory.path / "logs" / "chaostoolkit.log"
+        try:
+            journal = toolkit.conduct(session.plan.experiment.document, log)
+        finally:
+            expect(None)
+    return session.directory.write_json("journal.json", journal)
 
 
 @contextlib.contextmanager
 def audited(session: Session) -> Iterator[None]:
-    """Whatever keeps a run from its verdict is written into the audit log."""
+    """Write whatever keeps a run from its verdict into the audit log."""
     try:
         yield
     except BaseException as error:
-        session.audit.failed(error)
+        session.admission.failed(error)
         raise
 
 
@@ -185,7 +179,7 @@ def conclude(session: Session) -> Verdict:
         raise session.crash or session.trouble
     record = load_run(session.directory.path)
     verdict = judge(record.history, record.checks)
-    session.audit.end(verdict)
+    session.admission.judged(verdict)
     publish(record, verdict, session.directory.path)
     return verdict
 
@@ -214,18 +208,17 @@ def conclude_stock(session: Session, journal: dict[str, Any]) -> None:
     """Under the stock toolkit: judge, say so in its log and in the journal; its exit code stays its own."""
     session.view.close()
     log = logging.getLogger("chaostoolkit")
-    if session.trouble is not None:
-        log.error("collab-chaos: %s", "; ".join(_words(session.trouble)))
+    try:
+        with audited(session):
+            verdict = conclude(session)
+        report(verdict, session.directory.path, as_json=False)
+    except Exception as error:  # noqa: BLE001 - the toolkit would pass over it in silence, and call the run a success
+        log.error("collab-chaos: %s", error)  # noqa: TRY400 - the toolkit's log is read by people
         journal["deviated"] = True
-        if not session.will_be_judged:
-            session.audit.failed(session.trouble)
-            return
-    verdict = conclude(session)
+        return
     log.info("collab-chaos: %s, %s", verdict.outcome.value, session.directory.path / "report.html")
-    report(verdict, session.directory.path, as_json=False)
-    if verdict.exit_code is ExitCode.FAIL:
+    if session.trouble is not None:
+        trouble = session.trouble
+        log.error("collab-chaos: %s", "; ".join((trouble.message, *trouble.evidence, trouble.hint)).removesuffix("; "))
+    if verdict.exit_code in {ExitCode.FAIL, ExitCode.DIRTY}:
         journal["deviated"] = True
-
-
-def _words(trouble: ChaosError) -> tuple[str, ...]:
-    return (trouble.message, *trouble.evidence, *([f"hint: {trouble.hint}"] if trouble.hint else []))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from websockets.exceptions import ConnectionClosed
 
 from chaos.backends.base import Backend, BackendError, Entry, Lost, NotSent, Refused
-from chaos.backends.socket import closed_reason, drop, node_of, open_socket, sending, shut
+from chaos.backends.socket import closed_reason, drop, node_of, open_socket, retrieved, sending, shut
 from chaos.backends.yjs import STEP_1, STEP_2, UPDATE, Copy, Reader, awareness_update, var_bytes, var_string, var_uint
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class DocumentClient:
             self._tasks += (asyncio.create_task(self._send_late(self._socket, update, self._due())),)
 
     async def _send_late(self, socket: ClientConnection, update: bytes, ack: Ack) -> None:
-        ack.add_done_callback(_retrieved)
+        ack.add_done_callback(retrieved)
         try:
             await socket.send(self._frame(SYNC, UPDATE, var_bytes(update)))
         except (ConnectionClosed, OSError):
@@ -115,7 +115,7 @@ class DocumentClient:
                 await socket.send(self._presence())
             await opened
         except BaseException:
-            opened.add_done_callback(_retrieved)
+            opened.add_done_callback(retrieved)
             await self.cut()
             raise
         self._tasks += (asyncio.create_task(self._renew(socket)),)
@@ -144,7 +144,7 @@ class DocumentClient:
             raise NotSent(self._lost)
         if self._pulse is None:
             self._pulse = asyncio.get_running_loop().create_future()
-            self._pulse.add_done_callback(_retrieved)
+            self._pulse.add_done_callback(retrieved)
             with sending():
                 await socket.send(self._frame(SYNC, STEP_1, var_bytes(self._copy.state())))
         pulse = self._pulse
@@ -318,13 +318,7 @@ class DocumentClient:
         for future in waiting:
             if not future.done():
                 future.set_exception(error)
-                future.add_done_callback(_retrieved)
-
-
-def _retrieved(future: Ack) -> None:
-    """Nobody may be waiting for it: that is no error."""
-    if not future.cancelled():
-        future.exception()
+                future.add_done_callback(retrieved)
 
 
 backend = Backend(

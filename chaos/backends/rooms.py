@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from websockets.exceptions import ConnectionClosed
 
 from chaos.backends.base import Backend, BackendError, Entry, Lost, NotSent, Refused
-from chaos.backends.socket import closed_reason, drop, open_socket, sending, shut
+from chaos.backends.socket import closed_reason, drop, open_socket, retrieved, sending, shut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,8 +97,12 @@ class RoomSession:
             raise
         self.node = str(answer.get("node", ""))
         self._word = str(answer.get("resume", self._word))
-        self._in = True
-        self._tasks += (asyncio.create_task(self._beat(socket)),)
+        if self._socket is socket:
+            self._in = True
+            self._tasks += (asyncio.create_task(self._beat(socket)),)
+        elif self.on_gone is not None:
+            # It went in the moment of its answer: who came in hears of it once he knows that he is in.
+            asyncio.get_running_loop().call_soon(self.on_gone, "reset")
 
     async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         socket = self._socket
@@ -107,6 +111,7 @@ class RoomSession:
         self._id += 1
         number = self._id
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(retrieved)  # the connection may go while the question is being sent
         self._waiting[number] = future
         try:
             with sending():

@@ -13,6 +13,7 @@ from chaos.backends.base import Lost, NotSent, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from websockets.asyncio.client import ClientConnection
 
@@ -111,3 +112,9 @@ async def shut(socket: ClientConnection) -> None:
             await socket.close()
     except (TimeoutError, OSError, ConnectionClosed):
         drop(socket)
+
+
+def retrieved(future: asyncio.Future[Any]) -> None:
+    """For an answer that may fail while nobody waits for it, as a callback: that is no error."""
+    if not future.cancelled():
+        future.exception()

@@ -1,22 +1,55 @@
-"""Whether a run may begin here now: no halt stands, and nobody else has its target."""
+"""Whether a run may begin here now: the operator's policy allows it, no halt stands, nobody else has its target."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chaos.engine.audit import Audit
 from chaos.engine.halt import refuse_if_halted
 from chaos.engine.runs import Membership, RunFile, enrol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from chaos.model.plan import Plan
+    from chaos.model.policy import Policy
     from chaos.model.stack import StackSpec
+    from chaos.model.verdict import Verdict
 
 
-def admit(plan: Plan, directory: Path, attach: str) -> Membership:
-    """Take the run's place; whoever gets it must `leave`. Raises `Refused`, `StorageFailed`."""
+class Admission:
+    """A run's place among those in progress, and its lines in the audit log, until it leaves."""
+
+    def __init__(self, place: Membership, audit: Audit) -> None:
+        self._place = place
+        self._audit = audit
+
+    def started(self, stack: str) -> None:
+        """The run has started a stack of its own, which is its target from now on."""
+        self._place.started(stack)
+
+    def judged(self, verdict: Verdict) -> None:
+        """Write the verdict down; raises `StorageFailed`."""
+        self._audit.end(verdict)
+
+    def failed(self, error: BaseException) -> None:
+        """Write down what kept the run from a verdict, unless it has one; raises `StorageFailed`."""
+        self._audit.failed(error)
+
+    def leave(self) -> None:
+        """The run is over; twice is no error."""
+        self._place.leave()
+
+
+def admit(plan: Plan, directory: Path, *, attach: str = "", policy: Policy | None = None) -> Admission:
+    """Let a run in, or raise `UnsafeTarget` (the policy), `Refused` (a halt, a target that is taken), `StorageFailed`.
+
+    Whoever gets the admission must `leave`.
+    """
+    audit = Audit(policy, plan, directory.name)
+    audit.check()
     refuse_if_halted()
     known = RunFile(
         run=directory.name,
@@ -28,10 +61,11 @@ def admit(plan: Plan, directory: Path, attach: str) -> Membership:
     try:
         # Again, now that whoever halts can see this run: one of the two sees the other.
         refuse_if_halted()
+        audit.begin()
     except BaseException:
         place.leave()
         raise
-    return place
+    return Admission(place, audit)
 
 
 def _standing(spec: StackSpec) -> str:

@@ -12,6 +12,7 @@ from chaos.errors import ChaosError, StillDirty
 from chaos.faults.base import Fault, Injection
 from chaos.faults.measure import owned_keys
 from chaos.faults.targets import resolve
+from chaos.runtimes.control import AgentGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +100,6 @@ class Injector:
     def _hold(
         self, fault: Fault, injection: Injection, before: dict[str, Any], during: list[dict[str, Any]], until: float
     ) -> Evidence:
-        evidence = None
         while (left := until - time.monotonic()) > 0 and not self.stop.is_set():
             # Two looks are enough for a proof, and each look is a small load of its own.
             if len(during) < 2:  # noqa: PLR2004
@@ -107,6 +107,8 @@ class Injector:
                 left = min(until - time.monotonic(), fault.duration / 3)
             self.stop.wait(max(0.0, left))
         evidence = fault.evidence(before, during)
+        if injection.id not in self.runtime.active():
+            evidence = evidence.model_copy(update={"bit": False, "says": f"{evidence.says}; it ended before its time"})
         self.tell("bite", injection.id, evidence.model_dump())
         return evidence
 
@@ -138,7 +140,8 @@ class Renewal:
         while not self._done.wait(RENEW_S):
             try:
                 self._runtime.renew(self._fault, LEASE_S)
+            except AgentGone:
+                return  # and the fault with it
             except ChaosError:
-                # The agent is gone, and the fault with it; whether it bit long enough is the evidence's to say.
-                logger.warning("the lease of %s cannot be renewed", self._fault, exc_info=True)
-                return
+                # An agent that was too slow to answer may answer the next time, before the lease runs out.
+                logger.warning("the lease of %s was not renewed", self._fault, exc_info=True)

@@ -12,9 +12,10 @@ from chaos.engine.halt import Watch
 from chaos.engine.injector import Injector
 from chaos.engine.ledger import Entry, Ledger
 from chaos.engine.leftovers import put_away
+from chaos.engine.rundir import storage
 from chaos.engine.signals import Shield
 from chaos.engine.stops import StopWatch
-from chaos.errors import ChaosError, InternalError, StillDirty, Stopped, UsageError
+from chaos.errors import CannotJudge, ChaosError, InternalError, StillDirty, Stopped, UsageError
 from chaos.faults import registry
 from chaos.load.client import LoadProcess
 from chaos.model.event import Phase, Type
@@ -24,9 +25,8 @@ from chaos.runtimes.process import attach_stack, start_stack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chaos.engine.audit import Audit
+    from chaos.engine.admission import Admission
     from chaos.engine.rundir import RunDirectory
-    from chaos.engine.runs import Membership
     from chaos.model.experiment import StopRule
     from chaos.model.fault import Evidence
     from chaos.model.plan import Plan
@@ -69,21 +69,18 @@ class Session:
     """One run, from the start of its stack to the end of its record. Not reusable."""
 
     def __init__(
-        self, plan: Plan, directory: RunDirectory, view: View, place: Membership, *, audit: Audit, attach: str = ""
+        self, plan: Plan, directory: RunDirectory, view: View, admission: Admission, *, attach: str = ""
     ) -> None:
         self.plan = plan
-        self.place = place
-        """Among the runs in progress; given up at the end."""
-        self.audit = audit
+        self.admission = admission
+        """Given up when the run is closed."""
         self.attach = attach
         """Id of a running stack to use; empty: start one, which ends with the run."""
         self.directory = directory
         self.view = view
         self.shield = Shield()
-        self.stops = StopWatch(plan.experiment.stop, self._stop)
         self.trouble: ChaosError | None = None
         """The first failure that ended the run early."""
-        self.injected: list[tuple[str, Evidence]] = []
         self.phase: Phase | None = None
         self.crash: Exception | None = None
         """The bug behind an `InternalError`, with its traceback."""
@@ -93,6 +90,7 @@ class Session:
         self._exits = contextlib.ExitStack()
         self._recorder: Recorder | None = None
         self.stack: RunningStack
+        self.stops: StopWatch
         self.load: LoadProcess
         self.ledger: Ledger
         self._injector: Injector
@@ -101,6 +99,7 @@ class Session:
         """Start everything and hold the baseline; raises what kept it from starting."""
         global _current  # noqa: PLW0603 - chaoslib calls actions by name, so the run must be found by name
         _current = self
+        self._exits.callback(self._let_go)
         plan = self.plan
         self.view.begin(plan.experiment.title, plan.spec.stack, plan.seed)
         self._recorder = self._exits.enter_context(
@@ -110,11 +109,14 @@ class Session:
         watch.start()
         self._exits.callback(watch.end)
         self.ledger = Ledger.create(self.directory.id)
+        self._exits.callback(self._keep_ledger)
+        self._exits.callback(self._look_once_more)
         self.stack = self._open_stack()
         self._exits.callback(self.stack.close, self.directory.path / "logs")
         self.directory.write_json("site.json", self.stack.site.model_dump(exclude={"spec"}))
         self._injector = Injector(self.stack.runtime, self.ledger, plan.seed, self.shield.stop, self._tell)
         self.load = LoadProcess.start(self._load_plan(), self.directory.path)
+        self.stops = StopWatch(plan.experiment.stop, self._stop)
         self.load.on_second = self._second
         self._exits.callback(self.load.kill)
         self.shield.check()
@@ -135,7 +137,6 @@ class Session:
             if self.phase is not Phase.FAULT:
                 self._enter(Phase.FAULT, float(arguments.get("duration", 0)))
             evidence = self._injector.run(model(**arguments), name)
-            self.injected.append((fault, evidence))
             self.shield.check()
         return evidence
 
@@ -167,6 +168,7 @@ class Session:
             if self.shield.stop.wait(min(left, 0.25)):
                 break
             self.load.check()
+            self.stack.check()
         self.shield.check()
 
     def miss(self, activity: str, why: str) -> None:
@@ -175,29 +177,50 @@ class Session:
         self.view.say(f"missed: {activity}: {why}")
 
     def close(self) -> None:
-        """Heal, finish the load with its final reads, and end the stack. Raises nothing twice; idempotent."""
-        global _current  # noqa: PLW0603
-        if self._recorder is None:
-            self.place.leave()
-            return
+        """Heal, finish the load with its final reads, and end the stack; what goes wrong is noted. Idempotent."""
         try:
-            with self._noting():
-                self._heal_at_last()
-            if self.will_be_judged:
+            if self._recorder is not None:
                 with self._noting():
-                    self._finish_load()
+                    self._heal_at_last()
+                if self.will_be_judged:
+                    with self._noting():
+                        self._finish_load()
         finally:
-            self._exits.close()
-            self._recorder = None
-            _current = None
-            self.shield.disarm()
-            self._close_ledger()
-            self.place.leave()
+            with self._noting():
+                self._exits.close()
+            with self._noting():
+                self.admission.leave()
 
     @property
     def will_be_judged(self) -> bool:
         """Whether a verdict is due: nothing ended the run early, or only a stop condition or a fault that stays did."""
         return self.trouble is None or isinstance(self.trouble, Stopped | StillDirty)
+
+    def _look_once_more(self) -> None:
+        """What could not be taken back may be gone by now: at a later attempt, or with the stack."""
+        if not isinstance(self.trouble, StillDirty):
+            return
+        evidence = self.trouble.evidence
+        try:
+            self.heal()
+        except StillDirty as error:
+            self.trouble = error
+            self._record(Type.INFO, "dirty", value=list(error.evidence))
+        else:
+            self.trouble = CannotJudge("a fault could not be taken back in time; it is gone by now", evidence=evidence)
+
+    def _keep_ledger(self) -> None:
+        """A copy beside the record: the ledger itself stays where `chaos heal` looks for it while anything is open."""
+        with storage(self.directory.path):
+            text = self.ledger.path.read_text(encoding="utf-8")
+        self.directory.write("ledger.jsonl", text)
+        put_away(self.ledger)
+
+    def _let_go(self) -> None:
+        global _current  # noqa: PLW0603
+        self._recorder = None
+        _current = None
+        self.shield.disarm()
 
     def note(self, error: ChaosError) -> None:
         """Remember the failure that ended the run; a fault that stays outranks what came before."""
@@ -230,7 +253,7 @@ class Session:
         began = time.monotonic()
         stack = start_stack(self.plan.spec)
         if stack.site.id:
-            self.place.started(stack.site.id)
+            self.admission.started(stack.site.id)
         size = f"{len(stack.site.node_ports)} nodes, {len(stack.site.link_ports)} links"
         self.view.say(f"stack {stack.site.spec.stack} is up after {time.monotonic() - began:.1f} s: {size}")
         return stack
@@ -248,24 +271,8 @@ class Session:
         }
 
     def _heal_at_last(self) -> None:
-        """Heal whatever is left; only what stays after this makes the run dirty, and stands in its record."""
-        if not hasattr(self, "ledger"):
-            return
-        try:
+        if hasattr(self, "ledger"):
             self.heal()
-        except StillDirty as error:
-            self._record(Type.INFO, "dirty", value=list(error.evidence))
-            raise
-        if isinstance(self.trouble, StillDirty):
-            self.trouble = None
-
-    def _close_ledger(self) -> None:
-        """The run's directory keeps a copy; one with nothing open is put away."""
-        if not hasattr(self, "ledger"):
-            return
-        with contextlib.suppress(OSError, ChaosError):
-            self.directory.write("ledger.jsonl", self.ledger.path.read_text(encoding="utf-8"))
-            put_away(self.ledger)
 
     def _finish_load(self) -> None:
         self._enter(Phase.FINAL, 0)
@@ -276,6 +283,7 @@ class Session:
                     self.load.kill()
                     self.shield.check()
             finished.result()
+        self.stack.check()
         self._enter(Phase.END, 0)
 
     def _second(self, data: dict[str, Any]) -> None:

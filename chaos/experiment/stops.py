@@ -35,8 +35,8 @@ PATTERN = (
 )
 """The same rules as one regular expression, for the JSON Schema."""
 _PARTS = re.compile(
-    r"\s*(?P<metric>[^\s<>=!]*)\s*(?P<op>[<>=!]*)\s*(?P<number>[^\s%a-zA-Z]*)\s*(?P<unit>%|[a-zA-Z]*)"
-    r"(?P<rest>\s*)(?P<word>for\b)?\s*(?P<seconds>[0-9.]*)\s*(?P<s>.*?)\s*\Z",
+    r"\s*(?P<metric>[^\s<>=!]*)\s*(?P<op>[<>=!]*)\s*(?P<number>[^\s%a-zA-Z]*)\s*(?P<unit>%|(?!for\b)[a-zA-Z]+|)"
+    r"\s*(?P<word>for\b)?\s*(?P<seconds>[0-9.]*)\s*(?P<s>.*?)\s*\Z",
     re.DOTALL,
 )
 

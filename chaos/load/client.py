@@ -84,7 +84,7 @@ class LoadProcess:
             logs = directory / "logs"
             logs.mkdir(parents=True, exist_ok=True)
             file = directory / "load-plan.json"
-            file.touch(mode=0o600)  # it holds the stack's secrets
+            file.touch(mode=0o600)  # it holds the stack's secrets: read at the start, and then gone
             file.write_text(json.dumps(plan))
             log = logs / "load.log"
             with log.open("ab") as stderr:
@@ -106,6 +106,8 @@ class LoadProcess:
         except BaseException:
             load.kill()
             raise
+        finally:
+            file.unlink(missing_ok=True)
         return load
 
     def begin(self) -> None:

@@ -185,11 +185,13 @@ class Worker:
         self.abandon()
 
     def abandon(self) -> None:
-        """Exit now; what was recorded is kept."""
-        self.null.stop()
-        self.scribe.end_all()
-        self.scribe.recorder.close()
-        os._exit(OWNER_GONE)
+        """Exit now, whatever the disk says; what was recorded is kept."""
+        try:
+            self.null.stop()
+            self.scribe.end_all()
+            self.scribe.recorder.close()
+        finally:
+            os._exit(OWNER_GONE)
 
 
 async def work(task: Task) -> dict[str, int]:

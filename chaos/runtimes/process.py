@@ -16,16 +16,14 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from chaos.errors import NoSuchTarget, StackFailed
+from chaos.errors import NoSuchTarget, StackFailed, StorageFailed
 from chaos.model.link import LinkEffect, LinkStats
 from chaos.model.stack import Site, StackSpec
 from chaos.runtimes import control, launch, state
 from chaos.runtimes.base import NodeState
 from chaos.runtimes.child import tail
 from chaos.runtimes.placeholders import did_you_mean
-
-RELEASE_S = 15.0
-"""Bound of a release: nodes that it starts again have 10 s to become healthy."""
+from chaos.runtimes.undo import RELEASE_S
 
 
 class ProcessRuntime:
@@ -130,11 +128,23 @@ class RunningStack:
     ) -> None:
         self.close()
 
+    def check(self) -> None:
+        """Raise `StackFailed`, with the supervisor's last words, if the stack has gone away."""
+        folder = Path(self.site.directory)
+        if self.site.supervisor and not state.is_alive(folder):
+            words = tail(folder / "logs" / "supervisor.log", 12)
+            raise StackFailed(f"the stack {self.site.id} went away", evidence=words)
+
     def save_logs(self, into: Path) -> None:
-        """Copy the logs of every process as they are now; logs that are gone are no error."""
-        with contextlib.suppress(FileNotFoundError):
-            if self.site.directory:
-                shutil.copytree(Path(self.site.directory) / "logs", into, dirs_exist_ok=True)
+        """Copy the logs of every process as they are now; logs that are gone are no error. Raises `StorageFailed`."""
+        logs = Path(self.site.directory) / "logs"
+        if not self.site.directory or not logs.is_dir():
+            return
+        try:
+            shutil.copytree(logs, into, dirs_exist_ok=True)
+        except OSError as error:
+            hint = f"free some space; the logs are lost, the rest of {into.parent} is whole"
+            raise StorageFailed(f"cannot copy the stack's logs to {into}: {error}", hint=hint) from error
 
     def close(self, logs_to: Path | None = None) -> None:
         """End the stack if this object owns it, and return when everything is gone; logs are copied after the end.
@@ -142,12 +152,13 @@ class RunningStack:
         An attached or detached stack lives on. Safe to call twice.
         """
         launched, self._launched = self._launched, None
-        if launched is not None:
-            launched.end()
-        if logs_to is not None:
-            self.save_logs(logs_to)
-        if launched is not None:
-            state.remove(Path(self.site.directory))
+        with contextlib.ExitStack() as afterwards:  # whatever goes wrong before
+            if launched is not None:
+                afterwards.callback(state.remove, Path(self.site.directory))
+            if logs_to is not None:
+                afterwards.callback(self.save_logs, logs_to)
+            if launched is not None:
+                launched.end()
 
 
 def start_stack(

@@ -340,11 +340,8 @@ def main(argv: list[str]) -> int:
         # select() waits to the microsecond, epoll() to the millisecond: a duty cycle needs the former.
         return asyncio.SelectorEventLoop(selectors.SelectSelector())
 
-    async def live() -> int:
-        return await Supervisor(orders).run()
-
     with asyncio.Runner(loop_factory=loop) as runner:
-        return runner.run(live())
+        return runner.run(Supervisor(orders).run())
 
 
 if __name__ == "__main__":

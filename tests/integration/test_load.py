@@ -69,6 +69,12 @@ def run(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     return read_log(folder), load
 
 
+def test_the_secrets_of_the_plan_do_not_stay(run: tuple[Log, LoadProcess]) -> None:
+    """What the load was started with is not in the run's directory any more."""
+    _, load = run
+    assert not [file.name for file in load.log.parents[1].iterdir() if file.name.startswith("load-plan")]
+
+
 def test_every_operation_ends(run: tuple[Log, LoadProcess]) -> None:
     """Each invoke has exactly one end, of the same function, and no end lacks its invoke."""
     begun: dict[int, str] = {}

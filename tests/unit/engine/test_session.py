@@ -1,0 +1,106 @@
+"""The end of a run whose parts do not end well."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from chaos.engine.ledger import Ledger
+from chaos.engine.rundir import RunDirectory
+from chaos.engine.session import Session, in_progress
+from chaos.errors import CannotJudge, ChaosError, StackFailed, StillDirty
+from chaos.model.view import Unwatched
+from chaos.record import Recorder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Place:
+    """An admission that is given up any number of times."""
+
+    def leave(self) -> None: ...
+
+
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """A session as `open` leaves it once it has its record, without a stack and a load."""
+    session = Session(cast("Any", None), RunDirectory.create(tmp_path, "x"), Unwatched(), cast("Any", Place()))
+    monkeypatch.setattr("chaos.engine.session._current", session)
+    session._exits.callback(session._let_go)
+    session._recorder = session._exits.enter_context(Recorder(tmp_path / "events" / "c.msgpack", "c"))
+    session._exits.callback(session._look_once_more)
+    session.shield.arm()
+    return session
+
+
+def refuse() -> None:
+    raise StackFailed("the stack did not end")
+
+
+def test_a_stack_that_does_not_end_is_noted_and_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever an end raises, the run lets go of the record and of the signals, and a second close does nothing."""
+    before = signal.getsignal(signal.SIGTERM)
+    session = opened(tmp_path, monkeypatch)
+    finished: list[str] = []
+    monkeypatch.setattr(session, "_finish_load", lambda: finished.append("load"))
+    session._exits.callback(refuse)
+    session.close()
+    session.close()
+    assert isinstance(session.trouble, StackFailed)
+    assert finished == ["load"]
+    assert not in_progress()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_run_that_never_got_its_record_gives_the_signals_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that cannot be begun leaves no run in progress behind."""
+    before = signal.getsignal(signal.SIGTERM)
+    session = opened(tmp_path, monkeypatch)
+    session._recorder = None
+    session.close()
+    assert not in_progress()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_the_run_keeps_a_copy_of_its_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was done and undone is told beside the record too."""
+    session = opened(tmp_path, monkeypatch)
+    session.ledger = Ledger.create("r", tmp_path / "state")
+    session.ledger.intent("r.1", "harm", ())
+    session._exits.callback(session._keep_ledger)
+    monkeypatch.setattr(session, "_finish_load", lambda: None)
+    session.close()
+    assert session.trouble is None
+    kept = tmp_path / "state" / "done" / "r.jsonl"
+    assert (session.directory.path / "ledger.jsonl").read_text() == kept.read_text()
+
+
+class Stubborn:
+    """A ledger whose heal succeeds at the attempt with this number, if ever."""
+
+    def __init__(self, succeeds_at: int) -> None:
+        self.left = succeeds_at
+
+    def heal(self, _say: object) -> tuple[str, ...]:
+        self.left -= 1
+        return ("r.1 (harm): no answer",) if self.left else ()
+
+
+@pytest.mark.parametrize(("succeeds_at", "trouble"), [(2, CannotJudge), (9, StillDirty)])
+def test_dirty_is_only_what_is_still_there_at_the_end(
+    succeeds_at: int, trouble: type[ChaosError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault that was gone at last, perhaps with its stack, leaves a run without a verdict, and nothing to heal."""
+    session = opened(tmp_path, monkeypatch)
+    session.ledger = cast("Any", Stubborn(succeeds_at))
+    monkeypatch.setattr(session, "_finish_load", lambda: None)
+    session.close()
+    assert type(session.trouble) is trouble
+    assert session.trouble is not None
+    assert session.trouble.evidence == ("r.1 (harm): no answer",)
