@@ -72,7 +72,7 @@ def _soak(stack: RunningStack, conductors: Conductors, chance: random.Random, ti
 def _point(chance: random.Random) -> tuple[str, dict[str, Any]]:
     """A fault, and a step or a moment."""
     what = chance.choice(sorted(FAULTS))
-    if chance.random() < 0.5:  # noqa: PLR2004 - one half of each kind
+    if chance.random() < 0.5:
         return what, {"at": chance.choice(list(Step))}
     return what, {"after_s": round(chance.uniform(0.001, LONGEST_S), 3)}
 
