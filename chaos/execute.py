@@ -106,6 +106,7 @@ def execute(options: Options) -> ExitCode:
     """Run an experiment of ours whole; returns the exit code, raises what kept it from a verdict."""
     ready = prepare(options)
     directory = RunDirectory.named(options.runs_dir, Path(ready.plan.experiment.file).stem)
+    leftovers.sweep()
     for note in leftovers.notes():
         sys.stderr.write(f"note: {note}\n")
     session = session_for(ready, directory, json=options.json)

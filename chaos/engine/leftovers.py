@@ -90,6 +90,19 @@ def notes() -> tuple[str, ...]:
     return tuple(found)
 
 
+def sweep() -> None:
+    """Put away what dead runs left that means nothing any more: ledgers with nothing open, files of runs."""
+    with contextlib.suppress(StorageFailed):
+        for book in ledgers():
+            if not runs.is_in_progress(book.run) and not book.damaged():
+                put_away(book)
+        open_runs = {book.run for book in ledgers()}
+        living = {site.id for site in list_stacks()}
+        for known in runs.abandoned():
+            if known.run not in open_runs and known.owns not in living:
+                runs.forget(known.run)
+
+
 def put_away(book: Ledger) -> None:
     """Move the ledger of a run that is over out of the way, if nothing in it is open."""
     if not book.open_entries():

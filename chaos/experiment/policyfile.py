@@ -1,7 +1,7 @@
 """The operator's policy file to a checked `Policy`, or to all its problems with file:line:col.
 
-`$COLLAB_CHAOS_POLICY` names it, else it is `/etc/collab-chaos/policy.yaml` where that exists. A file that is named and
-missing, or that has a problem, lets nothing run.
+It is `/etc/collab-chaos/policy.yaml`, and where there is none, the file that `$COLLAB_CHAOS_POLICY` names: nobody
+gets round the first by setting the second. A file that is named and missing, or that has a problem, lets nothing run.
 """
 
 from __future__ import annotations
@@ -35,9 +35,14 @@ DAY_MIN = 24 * 60
 
 def find(env: Mapping[str, str] = os.environ) -> Path | None:
     """The file that rules here, if there is one."""
-    if named := env.get(VARIABLE):
-        return Path(named)
-    return DEFAULT if DEFAULT.exists() else None
+    try:
+        DEFAULT.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        named = env.get(VARIABLE)
+        return Path(named) if named else None
+    except OSError:
+        pass  # it may be there: reading it says why it cannot be read
+    return DEFAULT
 
 
 def load_policy(env: Mapping[str, str] = os.environ) -> Policy | None:
@@ -45,7 +50,7 @@ def load_policy(env: Mapping[str, str] = os.environ) -> Policy | None:
     path = find(env)
     if path is None:
         return None
-    hint = f"nothing runs while the operator's policy ({VARIABLE}, else {DEFAULT}) cannot be read"
+    hint = f"nothing runs while the operator's policy ({DEFAULT}, else ${VARIABLE}) cannot be read"
     try:
         located = load_text(path)
     except InvalidInput as error:

@@ -51,6 +51,12 @@ def write(folder: Path, *, duration: float, mode: str = "silent", **extension: A
     return "short.json"
 
 
+def policy(folder: Path, text: str) -> str:
+    """An operator's policy with an audit log beside it."""
+    (folder / "policy.yaml").write_text(f"{text}audit: {folder}/audit.jsonl\n")
+    return str(folder / "policy.yaml")
+
+
 def survivors(env: dict[str, str]) -> list[str]:
     """Command lines of processes that carry this test's state directory."""
     found = []
@@ -97,7 +103,8 @@ def test_one_run_a_target_and_a_halt_ends_it(env: dict[str, str], tmp_path: Path
 
 
 def test_a_stop_condition_ends_the_method_healed_and_fails(env: dict[str, str], tmp_path: Path) -> None:
-    """Long before the fault's time is over; verdict and reports say which condition, with its figures."""
+    """Long before the fault's time is over; verdict, reports and audit log say which condition, with its figures."""
+    env["COLLAB_CHAOS_POLICY"] = policy(tmp_path, "stacks: [embedded]\nhosts: [127.0.0.1]\n")
     experiment = write(tmp_path, duration=300, stop=["join.success < 95% for 3 s"])
     ended = chaos("run", experiment, "--json", env=env, cwd=tmp_path)
     assert ended.returncode == 1, ended.stdout + ended.stderr
@@ -115,6 +122,9 @@ def test_a_stop_condition_ends_the_method_healed_and_fails(env: dict[str, str], 
     again = chaos("judge", str(run.resolve()), env=env, cwd=tmp_path)
     assert again.returncode == 1
     assert "stop if join.success < 95 % for 3 s" in again.stdout
+    begin, end = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert (begin["event"], begin["run"]) == ("begin", run.resolve().name)
+    assert (end["event"], end["verdict"], end["exit_code"]) == ("end", "fail", 1)
     assert survivors(env) == []
 
 
@@ -144,10 +154,11 @@ def test_what_cannot_be_healed_is_4_and_still_judged(env: dict[str, str], tmp_pa
     assert "the proxy does not answer" in ended.stderr
     assert f"hint: chaos heal --run {run.name}" in ended.stderr
     assert "DIRTY" in (run / "junit.xml").read_text()
-    told = chaos("run", "nowhere.json", env=env, cwd=tmp_path)
+    forbidden = env | {"COLLAB_CHAOS_POLICY": policy(tmp_path, "stacks: []\n")}
+    told = chaos("run", experiment, env=forbidden, cwd=tmp_path)
     assert told.returncode == 2
-    noted = chaos("heal", "--dry-run", env=env, cwd=tmp_path)
-    assert run.name in noted.stdout
+    assert f"note: run {run.name} ended without healing 1 fault: chaos heal --run {run.name}" in told.stderr
+    assert run.name in chaos("heal", "--dry-run", env=env, cwd=tmp_path).stdout
     healed = chaos("heal", "--run", run.name, "--json", env=env, cwd=tmp_path)
     assert healed.returncode == 0, healed.stderr
     assert [one["undone"] for one in json.loads(healed.stdout)["healed"]] == ["already gone"]

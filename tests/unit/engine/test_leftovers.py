@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -166,6 +167,23 @@ def test_a_ledger_that_cannot_be_read_is_left_and_named(state: Path) -> None:
     (state / "ledger" / "r1.jsonl").mkdir(parents=True)
     assert "cannot read the ledger" in heal().left[0]
     assert "cannot read the ledger" in notes()[0]
+
+
+def test_the_litter_of_dead_runs_is_swept(undone: list[str], state: Path) -> None:
+    """A killed run with nothing open leaves nothing to tell; one with a fault keeps ledger and file."""
+    for run in ("r1", "r2", "r3"):
+        child = os.fork()
+        if not child:
+            runs.enrol(runs.RunFile(run=run))
+            os._exit(0)
+        os.waitpid(child, 0)
+    Ledger.create("r1")
+    begun("r2").step("r2.1", "healed")
+    begun("r3")
+    leftovers.sweep()
+    assert [book.run for book in ledgers()] == ["r3"]
+    assert [known.run for known in runs.abandoned()] == ["r3"]
+    assert undone == []
 
 
 def test_only_the_last_finished_ledgers_are_kept(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ def test_a_whole_file_is_read(read: Any) -> None:
 
 
 def test_without_a_file_nothing_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The default path counts where it exists; a file that is named must be there."""
+    """The default path counts before the one that is named; a file that is named must be there."""
     monkeypatch.setattr(policyfile, "DEFAULT", tmp_path / "policy.yaml")
     assert load_policy({}) is None
     (tmp_path / "policy.yaml").write_text("hosts: []\n")
@@ -76,6 +76,8 @@ def test_without_a_file_nothing_rules(tmp_path: Path, monkeypatch: pytest.Monkey
         hosts=(),
         places=load_policy({}).places,  # type: ignore[union-attr]
     )
+    assert load_policy({VARIABLE: str(tmp_path / "gone.yaml")}) == load_policy({})
+    (tmp_path / "policy.yaml").unlink()
     with pytest.raises(InvalidInput, match="1 problem") as caught:
         load_policy({VARIABLE: str(tmp_path / "gone.yaml")})
     assert "nothing runs while" in caught.value.hint

@@ -46,7 +46,7 @@ def test_what_it_means(text: str, rule: tuple[object, ...]) -> None:
         ("join.success 50% for 10 s", 13, "a comparison is missing", ""),
         ("join.success < 150% for 10 s", 15, "more than everybody", ""),
         ("join.success < half for 10 s", 15, "'half' is no number", "99%"),
-        ("join.p95 > 2 for 10 s", 13, "is no unit", "ms or s"),
+        ("join.p95 > 2 for 10 s", 13, "needs a unit", "ms or s"),
         ("join.success < 50%", 18, "for how long is missing", "for 10 s"),
         ("join.success < 50% for ten s", 23, "a number is missing", "for 10 s"),
         ("join.success < 50% for 10", 25, "is no unit here", "for 10 s"),
