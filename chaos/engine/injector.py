@@ -94,10 +94,16 @@ class Injector:
                 left = min(until - time.monotonic(), fault.duration / 3)
             self.stop.wait(max(0.0, left))
         evidence = fault.evidence(before, during)
-        if injection.id not in self.runtime.active():
+        if self._lapsed(injection.id):
             evidence = evidence.model_copy(update={"bit": False, "says": f"{evidence.says}; it ended before its time"})
         self.tell("bite", injection.id, evidence.model_dump())
         return evidence
+
+    def _lapsed(self, fault_id: str) -> bool:
+        """Whether it is gone although nobody took it back."""
+        if fault_id in self.runtime.active():
+            return False
+        return any(entry.fault == fault_id for entry in self.ledger.open_entries())
 
     def _prove_off(self, fault: Fault, injection: Injection, before: dict[str, Any]) -> None:
         for attempt in range(OFF_TRIES):

@@ -81,6 +81,14 @@ def test_a_lease_that_ran_out_is_no_bite(tmp_path: Path) -> None:
     assert (found.bit, found.says) == (False, "felt; it ended before its time")
 
 
+def test_a_fault_that_somebody_took_back_did_bite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the ledger knows to be healed did not run out by itself."""
+    runtime = Lessor()
+    runtime.lapse = True
+    monkeypatch.setattr(Ledger, "open_entries", lambda _: ())
+    assert put_in(runtime, tmp_path).bit
+
+
 def test_a_lease_is_renewed_after_a_missed_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One renewal without an answer does not end the renewing."""
     monkeypatch.setattr(engine, "RENEW_S", 0.005)
