@@ -167,11 +167,11 @@ class Session:
             self._look_once_more()
 
     def _look_once_more(self) -> None:
-        """What could not be taken back may be gone by now: at a later attempt, or with the stack."""
-        if isinstance(self.trouble, StillDirty):
-            evidence = self.trouble.evidence
-            with contextlib.suppress(StillDirty):
-                self.heal()
+        """Dirty is what is still there at the very end; what a later attempt or the stack's end took back is not."""
+        with self._noting():
+            self._heal_at_last()
+            if isinstance(self.trouble, StillDirty):
+                evidence = self.trouble.evidence
                 self.trouble = CannotJudge(
                     "a fault could not be taken back in time; it is gone by now", evidence=evidence
                 )
@@ -208,10 +208,9 @@ class Session:
 
     @contextlib.contextmanager
     def _noting(self) -> Iterator[None]:
-        try:
+        """Note what is raised inside, and go on: an end has several steps, and each is due."""
+        with contextlib.suppress(Exception), self.remembering():
             yield
-        except ChaosError as error:
-            self.note(error)
 
     def _open_stack(self) -> RunningStack:
         if self.attach:
