@@ -53,23 +53,24 @@ class Lessor:
         spec = StackSpec(stack="s", services={"web": ServiceSpec(nodes=(NodeSpec(name="web"),))})
         self.site = Site(spec=spec)
         self.held: list[str] = []
-        self.renewed = 0
+        self.renewed = threading.Event()
         self.lapse = False
         self._answers = list(answers)
 
     def renew(self, fault: str, lease_s: float) -> None:  # noqa: ARG002
         if self._answers and not self._answers.pop(0):
             raise AgentSilent("no answer")
-        self.renewed += 1
+        self.renewed.set()
 
     def active(self) -> tuple[str, ...]:
         return () if self.lapse else tuple(self.held)
 
 
-def put_in(runtime: Lessor, tmp_path: Path) -> Evidence:
+def put_in(runtime: Lessor, tmp_path: Path, duration: float = 0.05) -> Evidence:
+    """Hold the harm for its duration, or until it is renewed."""
     ledger = Ledger.create("r", tmp_path)
-    injector = Injector(cast("Any", runtime), ledger, 1, threading.Event(), lambda *_: None)
-    return injector.run(Harm(target=Target(node="web"), duration=0.05), "harm")
+    injector = Injector(cast("Any", runtime), ledger, 1, runtime.renewed, lambda *_: None)
+    return injector.run(Harm(target=Target(node="web"), duration=duration), "harm")
 
 
 def test_a_lease_that_ran_out_is_no_bite(tmp_path: Path) -> None:
@@ -93,5 +94,5 @@ def test_a_lease_is_renewed_after_a_missed_answer(tmp_path: Path, monkeypatch: p
     """One renewal without an answer does not end the renewing."""
     monkeypatch.setattr(engine, "RENEW_S", 0.005)
     runtime = Lessor(answers=(False, True, True))
-    put_in(runtime, tmp_path)
-    assert runtime.renewed > 0
+    put_in(runtime, tmp_path, duration=20)
+    assert runtime.renewed.is_set()
