@@ -17,7 +17,7 @@ from chaos import __version__
 from chaos.engine import toolkit
 from chaos.engine.rundir import RunDirectory, storage
 from chaos.engine.session import Session, expect
-from chaos.errors import ExitCode, StillDirty
+from chaos.errors import ExitCode, Interrupted, StillDirty
 from chaos.experiment.document import load
 from chaos.experiment.overrides import parse_sets, settings_of
 from chaos.experiment.plan import make_plan
@@ -130,6 +130,8 @@ def write_plan(directory: RunDirectory, plan: Plan) -> None:
 def conclude(session: Session) -> Verdict:
     """Judge a run that has ended and write its reports; raises what ended it early."""
     if session.trouble is not None:
+        if isinstance(session.trouble, Interrupted):
+            session.trouble.hint = f"chaos judge {session.directory.path}   what was seen until then"
         dirty = isinstance(session.trouble, StillDirty)
         raise session.trouble if dirty else session.crash or session.trouble
     record = load_run(session.directory.path)
@@ -150,7 +152,9 @@ def session_for_document(document: dict[str, Any]) -> Session:
     """A session for the toolkit's stock `chaos run`, which hands over the experiment but not its file."""
     root = Path(os.environ.get("COLLAB_CHAOS_RUNS", "runs"))
     directory = RunDirectory.create(root, str(document.get("title", "experiment")))
-    file = directory.write_json("experiment.json", document)
+    # The toolkit's own run adds `dry: null` to what it loaded.
+    written = {key: value for key, value in document.items() if (key, value) != ("dry", None)}
+    file = directory.write_json("experiment.json", written)
     ready = prepare(Options(str(file)))
     write_plan(directory, ready.plan)
     return Session(ready.plan, directory, view_for(make_console(), json=False, env=os.environ), attach=ready.attach)
@@ -168,5 +172,5 @@ def conclude_stock(session: Session, journal: dict[str, Any]) -> None:
         journal["deviated"] = True
         return
     log.info("collab-chaos: %s, %s", verdict.outcome.value, session.directory.path / "report.html")
-    if verdict.exit_code is ExitCode.FAIL:
+    if verdict.exit_code is not ExitCode.PASS:
         journal["deviated"] = True

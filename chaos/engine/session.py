@@ -127,13 +127,14 @@ class Session:
         """Heal what is open and keep the load on for the recovery phase."""
         seconds = self.plan.experiment.phases.recovery
         with self.remembering():
+            self._injector.end_all()
             self.heal()
             self._enter(Phase.RECOVERY, seconds)
             self.wait(seconds)
 
     def heal(self) -> None:
         """Take back everything that the ledger has open; raises `StillDirty`."""
-        problems = self.ledger.heal()
+        problems = self.ledger.heal() if hasattr(self, "ledger") else ()
         if problems:
             raise StillDirty("a fault could not be taken back", hint="chaos heal", evidence=problems)
 
@@ -152,12 +153,19 @@ class Session:
         self._record(Type.INFO, "missed", key=activity, value=why)
         self.view.say(f"missed: {activity}: {why}")
 
+    def steady(self, *, met: bool, says: str) -> None:
+        """What the toolkit made of the steady-state hypothesis, before or after the method."""
+        when = "before" if self.phase in {None, Phase.WARM_UP, Phase.BASELINE} else "after"
+        self._record(Type.INFO, "hypothesis", key=when, value={"met": met, "says": says})
+        if not met:
+            self.view.say(f"steady state not met {when} the method: {says}")
+
     def close(self) -> None:
         """Heal, finish the load with its final reads, and end the stack; what goes wrong is noted. Idempotent."""
         try:
             if self._recorder is not None:
                 with self._noting():
-                    self._heal_at_last()
+                    self.heal()
                 if self.trouble is None:
                     with self._noting():
                         self._finish_load()
@@ -169,7 +177,7 @@ class Session:
     def _look_once_more(self) -> None:
         """Dirty is what is still there at the very end; what a later attempt or the stack's end took back is not."""
         with self._noting():
-            self._heal_at_last()
+            self.heal()
             if isinstance(self.trouble, StillDirty):
                 evidence = self.trouble.evidence
                 self.trouble = CannotJudge(
@@ -216,7 +224,7 @@ class Session:
         if self.attach:
             return attach_stack(self.attach)
         began = time.monotonic()
-        stack = start_stack(self.plan.spec)
+        stack = start_stack(self.plan.spec, on_progress=lambda _: self.shield.check())
         size = f"{len(stack.site.node_ports)} nodes, {len(stack.site.link_ports)} links"
         self.view.say(f"stack {stack.site.spec.stack} is up after {time.monotonic() - began:.1f} s: {size}")
         return stack
@@ -232,10 +240,6 @@ class Session:
             "events": str(self.directory.path / "events" / "load.msgpack"),
             "worker": "load",
         }
-
-    def _heal_at_last(self) -> None:
-        if hasattr(self, "ledger"):
-            self.heal()
 
     def _finish_load(self) -> None:
         self._enter(Phase.FINAL, 0)
