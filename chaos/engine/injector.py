@@ -8,7 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from chaos.errors import ChaosError, StillDirty
+from chaos.errors import CannotJudge, ChaosError, NoSuchTarget, StillDirty
 from chaos.faults.base import Fault, Injection
 from chaos.faults.measure import owned_keys
 from chaos.faults.targets import resolve
@@ -105,7 +105,10 @@ class Injector:
         with self._changed:
             self._count += 1
             number = self._count
-        aim = resolve(fault.target, self.runtime.site.spec, self.seed, owned_keys(self.runtime.site))
+        try:
+            aim = resolve(fault.target, self.runtime.site.spec, self.seed, owned_keys(self.runtime.site))
+        except NoSuchTarget as error:  # the plan had candidates; by now none of them has the role
+            raise CannotJudge(error.message, hint=error.hint) from error
         fault_id = f"{self.ledger.path.stem}.{number}"
         return Injection(id=fault_id, aim=aim, runtime=self.runtime, seed=self.seed + number, lease_s=LEASE_S)
 
