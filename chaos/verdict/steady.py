@@ -25,7 +25,7 @@ def steady_state(history: History) -> Iterator[CheckResult]:
         missed = Outcome.INCONCLUSIVE if before or "met" not in value else Outcome.FAIL
         yield CheckResult(
             id=f"steady-state.{event.key}",
-            name=f"the steady state held {event.key} the method",
+            name="the steady state holds",
             kind=Kind.VALIDITY if before else Kind.SLO,
             phase="baseline" if before else "recovery",
             outcome=Outcome.PASS if met else missed,
