@@ -130,9 +130,12 @@ class InternalError(ChaosError):
     """A bug of this tool."""
 
 
+_SIGNALS = {ExitCode.HANGUP: "SIGHUP", ExitCode.INTERRUPTED: "Ctrl-C", ExitCode.TERMINATED: "SIGTERM"}
+
+
 class Interrupted(ChaosError):
     """Ended by a signal, and healed."""
 
     def __init__(self, exit_code: ExitCode) -> None:
-        super().__init__(f"interrupted ({exit_code.name.lower()}); everything was healed")
+        super().__init__(f"ended by {_SIGNALS[exit_code]}; nothing is left in force")
         self.exit_code = exit_code

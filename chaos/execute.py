@@ -19,7 +19,7 @@ from chaos.engine import leftovers, toolkit
 from chaos.engine.admission import admit
 from chaos.engine.rundir import RunDirectory, storage
 from chaos.engine.session import Session, expect
-from chaos.errors import ExitCode, StillDirty
+from chaos.errors import ExitCode, Interrupted, StillDirty
 from chaos.experiment.document import load
 from chaos.experiment.overrides import parse_sets, settings_of
 from chaos.experiment.plan import make_plan
@@ -177,6 +177,8 @@ def write_plan(directory: RunDirectory, plan: Plan) -> None:
 def conclude(session: Session) -> Verdict:
     """Judge a run that has ended and write its reports; raises what ended it too early for that."""
     if session.trouble is not None and not session.will_be_judged:
+        if isinstance(session.trouble, Interrupted):
+            session.trouble.hint = f"chaos judge {session.directory.path}   what was seen until then"
         raise session.crash or session.trouble
     record = load_run(session.directory.path)
     verdict = judge(record.history, record.checks)
@@ -197,7 +199,9 @@ def session_for_document(document: dict[str, Any]) -> Session:
     """A session for the toolkit's stock `chaos run`, which hands over the experiment but not its file."""
     root = Path(os.environ.get("COLLAB_CHAOS_RUNS", "runs"))
     directory = RunDirectory.create(root, str(document.get("title", "experiment")))
-    file = directory.write_json("experiment.json", document)
+    # The toolkit's own run adds `dry: null` to what it loaded.
+    written = {key: value for key, value in document.items() if (key, value) != ("dry", None)}
+    file = directory.write_json("experiment.json", written)
     ready = prepare(Options(str(file)))
     write_plan(directory, ready.plan)
     for note in leftovers.notes():
@@ -221,5 +225,5 @@ def conclude_stock(session: Session, journal: dict[str, Any]) -> None:
     if session.trouble is not None:
         trouble = session.trouble
         log.error("collab-chaos: %s", "; ".join((trouble.message, *trouble.evidence, trouble.hint)).removesuffix("; "))
-    if verdict.exit_code in {ExitCode.FAIL, ExitCode.DIRTY}:
+    if verdict.exit_code is not ExitCode.PASS:
         journal["deviated"] = True

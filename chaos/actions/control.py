@@ -10,27 +10,35 @@ from typing import TYPE_CHECKING, Any
 
 from chaos.engine.session import Session, current, expect, expected, in_progress
 from chaos.engine.toolkit import InterruptExecution
+from chaos.errors import ChaosError, InternalError
 from chaos.execute import conclude_stock, session_for_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _stock = False
+_refusal: ChaosError | None = None
 
 
 def configure_control(experiment: dict[str, Any]) -> None:
     """Called by the toolkit before anything else: make the session, if our own `chaos run` did not."""
     global _stock  # noqa: PLW0603 - the toolkit calls functions of a module, one after the other
     _stock = expected() is None
+    global _refusal  # noqa: PLW0603
+    _refusal = None
     if _stock:
-        expect(session_for_document(experiment))
+        try:
+            expect(session_for_document(experiment))
+        except ChaosError as error:  # the toolkit passes over what is raised here
+            _refusal = error
 
 
 def before_experiment_control(context: dict[str, Any]) -> None:  # noqa: ARG001 - the toolkit passes it by name
     """Start stack and load, and hold the baseline."""
     session = expected()
     if session is None:
-        raise InterruptExecution("the run could not be prepared; `chaos validate` says why")
+        why = _refusal or InternalError("the run could not be prepared")
+        raise InterruptExecution("; ".join((why.message, *why.evidence)))
     # The toolkit has set its own handlers by now; ours must be the last word.
     session.shield.arm()
     _guarded(session, session.open)
@@ -43,10 +51,26 @@ def before_activity_control(context: dict[str, Any]) -> None:  # noqa: ARG001
 
 def after_activity_control(context: dict[str, Any], state: dict[str, Any]) -> None:
     """Note what the toolkit made of an activity; end the method once a signal came or the run broke."""
-    if in_progress() and (state.get("status") == "failed" or state.get("tolerance_met") is False):
-        why = (state.get("exception") or [f"measured {state.get('output')}, which its tolerance does not allow"])[-1]
-        current().miss(context["name"], why.strip().removeprefix("chaoslib.exceptions.ActivityFailed: "))
+    # What a hypothesis asks is told as a whole, below: the toolkit looks at its tolerances after this call.
+    if in_progress() and "tolerance" not in context and state.get("status") == "failed":
+        current().miss(context["name"], _why(state))
     _stop_if_broken()
+
+
+def after_hypothesis_control(context: dict[str, Any], state: dict[str, Any] | None) -> None:  # noqa: ARG001
+    """Note whether the steady state was met, and which probe said that it was not."""
+    if not in_progress() or state is None:
+        return
+    wrong = [run for run in state.get("probes", ()) if run.get("tolerance_met") is not True]
+    says = "; ".join(f"{run['activity']['name']}: {_why(run)}" for run in wrong)
+    current().steady(met=state.get("steady_state_met") is True, says=says)
+
+
+def _why(run: dict[str, Any]) -> str:
+    raised = run.get("exception")
+    if raised:
+        return str(raised[-1]).strip().removeprefix("chaoslib.exceptions.ActivityFailed: ")
+    return f"measured {run.get('output')}, which its tolerance does not allow"
 
 
 def before_rollback_control(context: dict[str, Any]) -> None:  # noqa: ARG001

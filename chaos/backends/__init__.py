@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from importlib.metadata import entry_points
@@ -14,8 +15,9 @@ GROUP = "chaos.backends"
 """Entry-point group of backends that other distributions bring."""
 
 
+@functools.cache
 def registry() -> dict[str, Backend]:
-    """Every backend by name: the files of this folder that export `backend`, and those of the entry-point group."""
+    """Every backend by name: the files of this folder that export `backend`, then those of other distributions."""
     found: dict[str, Backend] = {}
     for module in pkgutil.iter_modules(__path__):
         backend = getattr(importlib.import_module(f"{__name__}.{module.name}"), "backend", None)
@@ -23,5 +25,5 @@ def registry() -> dict[str, Backend]:
             found[backend.name] = backend
     for entry in entry_points(group=GROUP):
         backend = entry.load()
-        found[backend.name] = backend
+        found.setdefault(backend.name, backend)
     return dict(sorted(found.items()))

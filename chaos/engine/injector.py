@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from chaos.engine.steps import Step, Steps, unwatched
-from chaos.errors import ChaosError, StillDirty
+from chaos.errors import CannotJudge, ChaosError, NoSuchTarget, StillDirty
 from chaos.faults.base import Fault, Injection
 from chaos.faults.measure import owned_keys
 from chaos.faults.targets import resolve
 from chaos.runtimes.control import AgentGone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from chaos.engine.ledger import Ledger
     from chaos.model.fault import Evidence
@@ -53,10 +54,34 @@ class Injector:
         self.tell = tell
         self._steps = steps
         self._count = 0
-        self._lock = threading.Lock()
+        self._running = 0
+        self._changed = threading.Condition()
+        self._ending = threading.Event()
 
     def run(self, fault: Fault, name: str) -> Evidence:
         """Inject, hold for the fault's duration or until `stop`, heal; raises `StillDirty` if it cannot be healed."""
+        with self._counted():
+            return self._run(fault, name)
+
+    def end_all(self, within_s: float = 60.0) -> None:
+        """End the faults that run in the background, each with its proofs, and return when they are through."""
+        self._ending.set()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._running, timeout=within_s)
+        self._ending.clear()
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._changed:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def _run(self, fault: Fault, name: str) -> Evidence:
         injection = self._aim(fault)
         before = fault.measure(injection)
         reach = fault.reach(injection, owned_keys(self.runtime.site))
@@ -90,27 +115,42 @@ class Injector:
         self.tell("off", fault_id, {"says": "healed"})
 
     def _aim(self, fault: Fault) -> Injection:
-        with self._lock:
+        with self._changed:
             self._count += 1
             number = self._count
-        aim = resolve(fault.target, self.runtime.site.spec, self.seed, owned_keys(self.runtime.site))
+        try:
+            aim = resolve(fault.target, self.runtime.site.spec, self.seed, owned_keys(self.runtime.site))
+        except NoSuchTarget as error:  # the plan had candidates; by now none of them has the role
+            raise CannotJudge(error.message, hint=error.hint) from error
         fault_id = f"{self.ledger.run}.{number}"
         return Injection(id=fault_id, aim=aim, runtime=self.runtime, seed=self.seed + number, lease_s=LEASE_S)
 
     def _hold(
         self, fault: Fault, injection: Injection, before: dict[str, Any], during: list[dict[str, Any]], until: float
     ) -> Evidence:
-        while (left := until - time.monotonic()) > 0 and not self.stop.is_set():
-            # Two looks are enough for a proof, and each look is a small load of its own.
-            if len(during) < 2:  # noqa: PLR2004
+        # Two looks are enough for a proof, and each look is a small load of its own.
+        for pause_s in (fault.duration / 3, fault.duration):
+            if not self._over(until):
                 during.append(fault.measure(injection))
-                left = min(until - time.monotonic(), fault.duration / 3)
-            self.stop.wait(max(0.0, left))
+                self._wait(min(until, time.monotonic() + pause_s))
         evidence = fault.evidence(before, during)
-        if injection.id not in self.runtime.active():
+        if self._lapsed(injection.id):
             evidence = evidence.model_copy(update={"bit": False, "says": f"{evidence.says}; it ended before its time"})
         self.tell("bite", injection.id, evidence.model_dump())
         return evidence
+
+    def _over(self, until: float) -> bool:
+        return self.stop.is_set() or self._ending.is_set() or time.monotonic() >= until
+
+    def _wait(self, until: float) -> None:
+        while not self._over(until):
+            self.stop.wait(max(0.0, min(0.1, until - time.monotonic())))
+
+    def _lapsed(self, fault_id: str) -> bool:
+        """Whether it is gone although nobody took it back."""
+        if fault_id in self.runtime.active():
+            return False
+        return any(entry.fault == fault_id for entry in self.ledger.open_entries())
 
     def _prove_off(self, fault: Fault, injection: Injection, before: dict[str, Any]) -> None:
         for attempt in range(OFF_TRIES):

@@ -73,7 +73,7 @@ class Ledger:
         """Begin an empty one, durably; raises `StorageFailed`."""
         folder = at or directory()
         path = folder / f"{run}.jsonl"
-        with storage(path):
+        with storage(path, hint="point COLLAB_CHAOS_STATE at a directory that can be written"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             path.touch(exist_ok=False, mode=0o600)
             _sync_directory(folder)

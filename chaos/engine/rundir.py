@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def storage(path: Path) -> Iterator[None]:
+def storage(path: Path, *, hint: str = "free some space, or point --runs-dir at another disk") -> Iterator[None]:
     """Turn what the disk says into a failure that a user understands."""
     try:
         yield
     except OSError as error:
-        hint = "free some space, or point --runs-dir at another disk"
         raise StorageFailed(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
 
 

@@ -144,6 +144,7 @@ class Session:
         """Heal what is open and keep the load on for the recovery phase."""
         seconds = self.plan.experiment.phases.recovery
         with self.remembering():
+            self._injector.end_all()
             self.heal()
             self.stops.disarm()
             self.shield.check()
@@ -156,7 +157,7 @@ class Session:
         def off(entry: Entry, _said: str) -> None:
             self._tell("off", entry.fault, {"says": "healed"})
 
-        problems = self.ledger.heal(off)
+        problems = self.ledger.heal(off) if hasattr(self, "ledger") else ()
         if problems:
             hint = f"chaos heal --run {self.directory.id}"
             raise StillDirty("a fault could not be taken back", hint=hint, evidence=problems)
@@ -176,12 +177,19 @@ class Session:
         self._record(Type.INFO, "missed", key=activity, value=why)
         self.view.say(f"missed: {activity}: {why}")
 
+    def steady(self, *, met: bool, says: str) -> None:
+        """What the toolkit made of the steady-state hypothesis, before or after the method."""
+        when = "before" if self.phase in {None, Phase.WARM_UP, Phase.BASELINE} else "after"
+        self._record(Type.INFO, "hypothesis", key=when, value={"met": met, "says": says})
+        if not met:
+            self.view.say(f"steady state not met {when} the method: {says}")
+
     def close(self) -> None:
         """Heal, finish the load with its final reads, and end the stack; what goes wrong is noted. Idempotent."""
         try:
             if self._recorder is not None:
                 with self._noting():
-                    self._heal_at_last()
+                    self.heal()
                 if self.will_be_judged:
                     with self._noting():
                         self._finish_load()
@@ -197,17 +205,16 @@ class Session:
         return self.trouble is None or isinstance(self.trouble, Stopped | StillDirty)
 
     def _look_once_more(self) -> None:
-        """What could not be taken back may be gone by now: at a later attempt, or with the stack."""
-        if not isinstance(self.trouble, StillDirty):
-            return
-        evidence = self.trouble.evidence
-        try:
+        """Dirty is what is still there at the very end, and stands in the record; what is gone by then is not."""
+        with self._noting():
             self.heal()
-        except StillDirty as error:
-            self.trouble = error
-            self._record(Type.INFO, "dirty", value=list(error.evidence))
-        else:
-            self.trouble = CannotJudge("a fault could not be taken back in time; it is gone by now", evidence=evidence)
+            if isinstance(self.trouble, StillDirty):
+                evidence = self.trouble.evidence
+                self.trouble = CannotJudge(
+                    "a fault could not be taken back in time; it is gone by now", evidence=evidence
+                )
+        if isinstance(self.trouble, StillDirty):
+            self._record(Type.INFO, "dirty", value=list(self.trouble.evidence))
 
     def _keep_ledger(self) -> None:
         """A copy beside the record: the ledger itself stays where `chaos heal` looks for it while anything is open."""
@@ -242,16 +249,15 @@ class Session:
 
     @contextlib.contextmanager
     def _noting(self) -> Iterator[None]:
-        try:
+        """Note what is raised inside, and go on: an end has several steps, and each is due."""
+        with contextlib.suppress(Exception), self.remembering():
             yield
-        except ChaosError as error:
-            self.note(error)
 
     def _open_stack(self) -> RunningStack:
         if self.attach:
             return attach_stack(self.attach)
         began = time.monotonic()
-        stack = start_stack(self.plan.spec)
+        stack = start_stack(self.plan.spec, on_progress=lambda _: self.shield.check())
         if stack.site.id:
             self.admission.started(stack.site.id)
         size = f"{len(stack.site.node_ports)} nodes, {len(stack.site.link_ports)} links"
@@ -269,10 +275,6 @@ class Session:
             "events": str(self.directory.path / "events" / "load.msgpack"),
             "worker": "load",
         }
-
-    def _heal_at_last(self) -> None:
-        if hasattr(self, "ledger"):
-            self.heal()
 
     def _finish_load(self) -> None:
         self._enter(Phase.FINAL, 0)

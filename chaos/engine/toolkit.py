@@ -26,7 +26,7 @@ def conduct(document: dict[str, Any], log: Path) -> dict[str, Any]:
     logger = logging.getLogger("chaostoolkit")
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
-    handler = logging.FileHandler(log, encoding="utf-8")
+    handler = _Log(log, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
@@ -38,6 +38,13 @@ def conduct(document: dict[str, Any], log: Path) -> dict[str, Any]:
     finally:
         logger.removeHandler(handler)
         handler.close()
+
+
+class _Log(logging.FileHandler):
+    """A log that a full disk silences: the record says what the disk did, and a traceback a line helps nobody."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        ...
 
 
 def prepared(document: dict[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,9 @@ CARRIERS = {
 SLACK_S = 10.0
 """Room in the arrival plan: once for the run, and once for each fault's proofs and heal."""
 
+GOOD_SECONDS = 10
+"""Recovery is shown by this many good seconds in a row (`docs/checks.md`)."""
+
 
 class _Aimed:
     """A fault with its aim, and what of the aim it really touches."""
@@ -71,8 +74,10 @@ def make_plan(experiment: Experiment, spec: StackSpec) -> Plan:
         )
     _must_be_staging(spec)
     aimed = [_Aimed(injection, spec, experiment.seed) for injection in experiment.injections]
+    _must_have_users(spec)
     for one in aimed:
         _must_hit_something(one)
+        _must_be_ours(one, spec)
     notes = [note for one in aimed for note in _whole_services(one, spec, experiment.allow_whole_service)]
     blast = _blast(aimed, spec)
     notes += _all_users(blast, experiment.allow_all_users or experiment.allow_whole_service)
@@ -87,7 +92,7 @@ def make_plan(experiment: Experiment, spec: StackSpec) -> Plan:
         phases=phases,
         blast=blast,
         samplings=counted,
-        notes=(*notes, *_shortages(counted, experiment.assurance)),
+        notes=(*notes, *_too_short(experiment), *_shortages(counted, experiment.assurance)),
         total_s=total,
         horizon_s=total + SLACK_S * (1 + len(aimed)),
     )
@@ -110,6 +115,24 @@ def _must_hit_something(one: _Aimed) -> None:
         f"{one.injection.place}: {one.injection.fault} hits {wanted}, and the target {target} has none",
         hint=f"{names} {', '.join(one.aim.nodes or one.aim.links)}",
     )
+
+
+def _must_have_users(spec: StackSpec) -> None:
+    if not any(service.backend and service.urls for service in spec.services.values()):
+        hint = "give a service `backend` (chaos list backends) and `urls`"
+        raise UsageError(f"stack {spec.stack} has no service that users can reach", hint=hint)
+
+
+def _must_be_ours(one: _Aimed, spec: StackSpec) -> None:
+    """Only the one who starts a node can stop it: a node without a command is there to be attached to."""
+    placed = spec.nodes()
+    foreign = [] if one.on_links else [name for name in one.nodes if not placed[name][1].command]
+    if foreign:
+        names = ", ".join(foreign)
+        raise NoSuchTarget(
+            f"{one.injection.place}: {one.injection.fault} cannot touch {names}, which this stack only attaches to",
+            hint="give the node a `command` in the stack file, or hit its links",
+        )
 
 
 def _whole_services(one: _Aimed, spec: StackSpec, reason: str) -> Iterator[str]:
@@ -221,6 +244,12 @@ def _share_of_users(one: _Aimed, spec: StackSpec, region: str) -> float:
         if hit:
             worst = max(worst, (1 if one.owner else hit) / len(there))
     return worst
+
+
+def _too_short(experiment: Experiment) -> Iterator[str]:
+    seconds = experiment.phases.recovery
+    if seconds < GOOD_SECONDS and experiment.injections:
+        yield f"recovery is {GOOD_SECONDS} good seconds in a row; a phase of {seconds:g} s cannot show it"
 
 
 def _shortages(counted: Sequence[Sampling], assurance: str) -> Iterator[str]:

@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from chaos.errors import StackFailed
 from chaos.runtimes.http import NoAnswer, get
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from chaos.model.stack import Site
+    from chaos.runtimes.base import Nodes, NodeState
 
 T = TypeVar("T")
 
@@ -63,6 +65,15 @@ def work_ratios(site: Site, nodes: Iterable[str]) -> dict[str, float | None]:
 
     # One after the other: probes at the same time would slow each other on a small machine.
     return {node: probe(node) for node in nodes}
+
+
+def processes(runtime: Nodes, nodes: Iterable[str]) -> dict[str, NodeState]:
+    """What is known of these nodes' processes; raises `StackFailed` for one that this stack did not start."""
+    states, nodes = runtime.states(), tuple(nodes)
+    if foreign := [node for node in nodes if node not in states]:
+        hint = "only a node that has a `command` in its stack file can be killed, paused or slowed"
+        raise StackFailed(f"{', '.join(foreign)}: not started by this stack, so not ours to touch", hint=hint)
+    return {node: states[node] for node in nodes}
 
 
 def owned_keys(site: Site) -> dict[str, tuple[str, ...]]:

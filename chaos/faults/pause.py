@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from chaos.faults.base import Fault, Injection
-from chaos.faults.measure import answers
+from chaos.faults.measure import answers, processes
 from chaos.model.fault import Evidence
 from chaos.runtimes.base import Pausing
 
@@ -34,9 +34,9 @@ class Pause(Fault):
 
     def measure(self, injection: Injection) -> dict[str, Any]:
         """What the kernel says of the processes, and whether they answer."""
-        states = injection.runtime.states()
+        states = processes(injection.runtime, injection.aim.nodes)
         return {
-            "state": {node: states[node].state for node in injection.aim.nodes},
+            "state": {node: state.state for node, state in states.items()},
             "answers": answers(injection.site, injection.aim.nodes),
         }
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from chaos.faults.base import Fault, Injection
-from chaos.faults.measure import answers
+from chaos.faults.measure import answers, processes
 from chaos.model.fault import Evidence
 from chaos.runtimes.base import Lifecycle
 
@@ -42,8 +42,8 @@ class ServerLoss(Fault):
 
     def measure(self, injection: Injection) -> dict[str, Any]:
         """The processes, and whether they answer."""
-        states = injection.runtime.states()
-        pids = {node: (states[node].pid, states[node].started) for node in injection.aim.nodes}
+        states = processes(injection.runtime, injection.aim.nodes)
+        pids = {node: (state.pid, state.started) for node, state in states.items()}
         return {"process": pids, "answers": answers(injection.site, injection.aim.nodes)}
 
     def evidence(self, before: Mapping[str, Any], during: Sequence[Mapping[str, Any]]) -> Evidence:

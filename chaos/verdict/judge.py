@@ -13,6 +13,7 @@ from chaos.verdict.endings import endings, is_dirty
 from chaos.verdict.findings import WITNESSES, Check, CheckFindings, merge, witness
 from chaos.verdict.flows import measure
 from chaos.verdict.recovery import recovery
+from chaos.verdict.steady import steady_state
 from chaos.verdict.validity import line, validity
 
 if TYPE_CHECKING:
@@ -39,12 +40,15 @@ def judge(history: History, checks: Checks) -> Verdict:
     The same history and rules give the same verdict, in the same order; nothing that a record holds makes it raise.
     """
     units: Mapping[str, list[Unit]] = measure(history, checks.bounds)
+    asked = list(steady_state(history))
     valid = [_guarded("validity", Kind.VALIDITY, make) for make in _lines(history, checks, units)]
+    valid += [result for result in asked if result.kind is Kind.VALIDITY]
     believed = all(result.outcome is Outcome.PASS for result in valid)
     safety = [result for check in registry().values() for result in _safety(history, checks, check)]
     objectives = [_objective(history, checks, units, rule) for rule in checks.thresholds if not _counted(rule)]
     came_back = _recovery(history, checks, units)
-    soft = [_softened(result, believed=believed) for result in [*objectives, *came_back]]
+    deviated = [result for result in asked if result.kind is not Kind.VALIDITY]
+    soft = [_softened(result, believed=believed) for result in [*objectives, *deviated, *came_back]]
     return verdict_of((*valid, *safety, *soft, *endings(history, checks)), dirty=is_dirty(history))
 
 

@@ -51,6 +51,8 @@ def validity(history: History, checks: Checks, units: Mapping[str, list[Unit]]) 
         yield lambda fault=fault: _fault(fault)  # type: ignore[misc]
     if len(history.faults) < len(checks.injections):
         yield lambda: _missing(history, checks)
+    if "missed" in history.facts:
+        yield lambda: _missed(history)
     yield lambda: _baseline(history, checks, units)
     yield lambda: _samples(history, checks, units)
     yield lambda: _lag(history, checks)
@@ -96,9 +98,12 @@ def _fault(fault: FaultSpan) -> CheckResult:
 
 def _missing(history: History, checks: Checks) -> CheckResult:
     planned, done = len(checks.injections), len(history.faults)
-    missed = [f"{event.key}: {event.value}" for event in history.facts.get("missed", ())]
-    reason = "; ".join(["the method ended early", *missed])
-    return line("faults", "every fault was injected", f"{done} of {planned}", reason, phase="fault")
+    return line("faults", "every fault was injected", f"{done} of {planned}", "the method ended early", phase="fault")
+
+
+def _missed(history: History) -> CheckResult:
+    missed = [f"{event.key}: {event.value}" for event in history.facts["missed"]]
+    return line("activities", "every action and probe did its work", f"{len(missed)} failed", "; ".join(missed))
 
 
 def _baseline(history: History, checks: Checks, units: Mapping[str, list[Unit]]) -> CheckResult:

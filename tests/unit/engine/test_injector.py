@@ -53,23 +53,24 @@ class Lessor:
         spec = StackSpec(stack="s", services={"web": ServiceSpec(nodes=(NodeSpec(name="web"),))})
         self.site = Site(spec=spec)
         self.held: list[str] = []
-        self.renewed = 0
+        self.renewed = threading.Event()
         self.lapse = False
         self._answers = list(answers)
 
     def renew(self, fault: str, lease_s: float) -> None:  # noqa: ARG002
         if self._answers and not self._answers.pop(0):
             raise AgentSilent("no answer")
-        self.renewed += 1
+        self.renewed.set()
 
     def active(self) -> tuple[str, ...]:
         return () if self.lapse else tuple(self.held)
 
 
-def put_in(runtime: Lessor, tmp_path: Path) -> Evidence:
+def put_in(runtime: Lessor, tmp_path: Path, duration: float = 0.05) -> Evidence:
+    """Hold the harm for its duration, or until it is renewed."""
     ledger = Ledger.create("r", tmp_path)
-    injector = Injector(cast("Any", runtime), ledger, 1, threading.Event(), lambda *_: None)
-    return injector.run(Harm(target=Target(node="web"), duration=0.05), "harm")
+    injector = Injector(cast("Any", runtime), ledger, 1, runtime.renewed, lambda *_: None)
+    return injector.run(Harm(target=Target(node="web"), duration=duration), "harm")
 
 
 def test_a_lease_that_ran_out_is_no_bite(tmp_path: Path) -> None:
@@ -81,9 +82,17 @@ def test_a_lease_that_ran_out_is_no_bite(tmp_path: Path) -> None:
     assert (found.bit, found.says) == (False, "felt; it ended before its time")
 
 
+def test_a_fault_that_somebody_took_back_did_bite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the ledger knows to be healed did not run out by itself."""
+    runtime = Lessor()
+    runtime.lapse = True
+    monkeypatch.setattr(Ledger, "open_entries", lambda _: ())
+    assert put_in(runtime, tmp_path).bit
+
+
 def test_a_lease_is_renewed_after_a_missed_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One renewal without an answer does not end the renewing."""
     monkeypatch.setattr(engine, "RENEW_S", 0.005)
     runtime = Lessor(answers=(False, True, True))
-    put_in(runtime, tmp_path)
-    assert runtime.renewed > 0
+    put_in(runtime, tmp_path, duration=20)
+    assert runtime.renewed.is_set()

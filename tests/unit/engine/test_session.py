@@ -10,7 +10,7 @@ import pytest
 from chaos.engine.ledger import Ledger
 from chaos.engine.rundir import RunDirectory
 from chaos.engine.session import Session, in_progress
-from chaos.errors import CannotJudge, ChaosError, StackFailed, StillDirty
+from chaos.errors import CannotJudge, ChaosError, InternalError, StackFailed, StillDirty
 from chaos.model.view import Unwatched
 from chaos.record import Recorder
 
@@ -35,22 +35,25 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
     return session
 
 
-def refuse() -> None:
-    raise StackFailed("the stack did not end")
-
-
-def test_a_stack_that_does_not_end_is_noted_and_nothing_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("raised", "noted"), [(StackFailed("the stack did not end"), StackFailed), (KeyError("a bug"), InternalError)]
+)
+def test_an_end_that_fails_is_noted_and_nothing_is_kept(
+    raised: Exception, noted: type[ChaosError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever an end raises, the run lets go of the record and of the signals, and a second close does nothing."""
     before = signal.getsignal(signal.SIGTERM)
     session = opened(tmp_path, monkeypatch)
     finished: list[str] = []
     monkeypatch.setattr(session, "_finish_load", lambda: finished.append("load"))
-    session._exits.callback(refuse)
+
+    def fail() -> None:
+        raise raised
+
+    session._exits.callback(fail)
     session.close()
     session.close()
-    assert isinstance(session.trouble, StackFailed)
+    assert isinstance(session.trouble, noted)
     assert finished == ["load"]
     assert not in_progress()
     assert signal.getsignal(signal.SIGTERM) == before

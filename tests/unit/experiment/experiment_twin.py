@@ -10,7 +10,7 @@ REGIONS = {"cn-east": "e", "cn-north": "n"}
 
 
 def _node(name: str, region: str | None = None) -> NodeSpec:
-    return NodeSpec(name=name, region=region)
+    return NodeSpec(name=name, region=region, command=("serve", name))
 
 
 def _link(source: str, target: str, kind: str, *regions: str) -> LinkSpec:

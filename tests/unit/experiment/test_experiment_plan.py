@@ -12,9 +12,9 @@ from chaos.errors import ExitCode, NoSuchTarget, UnsafeTarget, UsageError
 from chaos.experiment.document import check, load
 from chaos.experiment.plan import make_plan
 from chaos.experiment.positions import parse
-from chaos.model.experiment import Experiment
+from chaos.model.experiment import Experiment, Injection, PhaseSpec
 from chaos.model.plan import MASK, Plan, masked
-from chaos.model.stack import NodeSpec, ServiceSpec
+from chaos.model.stack import NodeSpec, ServiceSpec, StackSpec
 
 
 def experiment(*injections: dict[str, Any], extension: dict[str, Any] | None = None, **activity: Any) -> Experiment:
@@ -153,7 +153,7 @@ def test_whoever_depends_on_the_store_feels_it() -> None:
 
 def test_a_stack_without_regions_has_one_kind_of_users() -> None:
     """They are called default, and half of them feel one node of two."""
-    nodes = (NodeSpec(name="a"), NodeSpec(name="b"))
+    nodes = tuple(NodeSpec(name=name, command=("serve",)) for name in "ab")
     services = {"rooms": ServiceSpec(role="meetings", backend="rooms", urls={"default": "ws://x"}, nodes=nodes)}
     plan = make_plan(experiment(pause(node="a")), twin(regions={}, links=(), services=services))
     assert plan.blast.users == {"default": 0.5}
@@ -204,3 +204,28 @@ def test_an_experiment_with_nothing_of_ours_has_no_plan() -> None:
     """The stock toolkit runs it."""
     with pytest.raises(UsageError, match="nothing of ours"):
         make_plan(Experiment(file="x.json", title="", document={}, ours=False), twin())
+
+
+def test_a_node_that_the_stack_attaches_to_cannot_be_stopped() -> None:
+    """Nothing here started the node, so nothing here can touch it; the plan says so before anything runs."""
+    nodes = (NodeSpec(name="a"), NodeSpec(name="b"))
+    services = {"rooms": ServiceSpec(role="meetings", backend="rooms", urls={"default": "ws://x"}, nodes=nodes)}
+    spec = StackSpec(stack="s", environment="staging", services=services)
+    injection = Injection(name="x", fault="pause", arguments={"target": {"node": "a"}, "duration": 1})
+    with pytest.raises(NoSuchTarget, match="only attaches to"):
+        make_plan(Experiment(file="f", title="t", document={}, injections=(injection,)), spec)
+
+
+def test_a_stack_without_users_is_refused() -> None:
+    """Without a service that users can reach there is nothing to drive and nothing to judge."""
+    spec = StackSpec(stack="s", environment="staging", services={"web": ServiceSpec()})
+    with pytest.raises(UsageError, match="no service that users can reach"):
+        make_plan(Experiment(file="f", title="t", document={}), spec)
+
+
+def test_a_short_recovery_is_noted() -> None:
+    """A recovery phase that cannot hold ten good seconds is told before the run."""
+    given = experiment({"fault": "pause", "target": {"node": "meet-e1"}, "duration": 1})
+    short = given.model_copy(update={"phases": PhaseSpec(recovery=4)})
+    notes = make_plan(short, twin()).notes
+    assert any("a phase of 4 s cannot show it" in note for note in notes)

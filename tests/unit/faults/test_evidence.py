@@ -5,14 +5,18 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from chaos.errors import StackFailed
 from chaos.faults import registry
+from chaos.faults.base import Injection
 from chaos.faults.congestion import Congestion
 from chaos.faults.partition import Partition
 from chaos.faults.pause import Pause
 from chaos.faults.server_loss import ServerLoss
 from chaos.faults.slowdown import Slowdown
+from chaos.faults.targets import Aim
 from chaos.model.fault import Target
 from chaos.model.stack import Site, StackSpec
+from chaos.runtimes.process import ProcessRuntime
 
 AT = {"target": Target(region="east"), "duration": 5.0}
 CALM = {"rtt_ms": {"a": 2.0, "b": 4.0}, "delayed_bytes": 100, "stalls": 0}
@@ -145,3 +149,12 @@ def test_undo_is_data_for_the_agents_of_the_stack() -> None:
     assert ServerLoss(**AT).undo("f", site)[0].arguments == {"supervisor": "/s.sock", "fault": "f"}
     assert Pause(**AT).undo("f", site)[0].says == "let the nodes go on (SIGCONT)"
     assert Partition(**AT).undo("f", site)[0].arguments == {"proxy": "/p.sock", "fault": "f"}
+
+
+@pytest.mark.parametrize("name", ["pause", "server_loss"])
+def test_a_node_that_the_stack_did_not_start_is_not_ours_to_touch(name: str) -> None:
+    """A stack that is only attached to has no processes of ours: the failure says so, before anything is touched."""
+    runtime = ProcessRuntime(Site(spec=StackSpec(stack="s", services={})))
+    injection = Injection(id="r.1", aim=Aim(nodes=("web",)), runtime=runtime, seed=1, lease_s=1.0)
+    with pytest.raises(StackFailed, match="web: not started by this stack"):
+        registry()[name](**AT).measure(injection)

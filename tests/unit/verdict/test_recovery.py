@@ -52,9 +52,10 @@ def test_good_at_the_end_but_too_short_is_open() -> None:
     for t in range(60):
         record.do("join", 2 + t * 0.4, 2.1 + t * 0.4, user=f"u{t}", intended=2 + t * 0.4)
     record.fault(10, 20)
-    found = judged(record)
+    found = judged(record, "recovery < 15s")
     assert found["recovery"].outcome is INCONCLUSIVE
     assert "has 6" in found["recovery"].reasons[0]
+    assert "recovery" not in judged(record), "nobody asked, and the phase is too short to say"
 
 
 def test_one_unlucky_second_at_the_end_is_open() -> None:
