@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ import psutil
 import pytest
 
 from chaos.experiment.document import shipped
+from chaos.runtimes import control
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,17 +74,63 @@ def survivors(env: dict[str, str]) -> list[str]:
     return found
 
 
+@contextmanager
+def holding(stack: str, env: dict[str, str], cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run on that stack that has its fault in force."""
+    words = [sys.executable, "-m", "chaos", "run", write(cwd, duration=300), "--stack", stack]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, env=env, cwd=cwd) as process:
+        assert process.stdout is not None
+        assert any(" is on" in line for line in process.stdout)
+        yield process
+
+
+def up(env: dict[str, str], cwd: Path) -> str:
+    """The id of a stack that lives until it is ended."""
+    done = chaos("stack", "up", "--json", env=env, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return str(json.loads(done.stdout)["id"])
+
+
+def test_sigkill_of_a_run_leaves_a_stack_that_lives_as_it_was(env: dict[str, str], tmp_path: Path) -> None:
+    """Within ten seconds no fault is in force and no user is left; a heal clears ledger and files."""
+    stack = up(env, tmp_path)
+    before = files(tmp_path / "state")
+    with holding(stack, env, tmp_path) as run:
+        load = [p for p in psutil.Process(run.pid).children(recursive=True) if "chaos.load.worker" in p.cmdline()]
+        assert attach_active(stack, env)
+        run.kill()
+        killed = time.monotonic()
+        run.communicate()
+    while attach_active(stack, env):
+        assert time.monotonic() - killed < 10
+        time.sleep(0.1)
+    assert load
+    assert psutil.wait_procs(load, timeout=10)[1] == []
+    healed = json.loads(chaos("heal", "--json", env=env, cwd=tmp_path).stdout)
+    assert [one["undone"] for one in healed["healed"]] == ["released"]
+    assert files(tmp_path / "state") == before
+    assert chaos("heal", env=env, cwd=tmp_path).stdout == "nothing was left behind\n"
+
+
+def attach_active(stack: str, env: dict[str, str]) -> list[str]:
+    """Ids of the faults that the link proxy holds."""
+    folder = Path(env["COLLAB_CHAOS_STATE"]) / "stacks" / stack
+    held: list[str] = control.call(json.loads((folder / "site.json").read_text())["proxy"], "active")
+    return held
+
+
+def files(state: Path) -> list[str]:
+    """Files of a state directory, but for logs, data of nodes, and ledgers that were put away."""
+    found = (path.relative_to(state) for path in state.rglob("*") if path.is_file())
+    return sorted(str(path) for path in found if not {"done", "logs", "data"} & set(path.parts))
+
+
 def test_one_run_a_target_and_a_halt_ends_it(env: dict[str, str], tmp_path: Path) -> None:
     """A second run on the stack is refused by the first one's name; a halt heals and ends the first, in words."""
-    up = chaos("stack", "up", "--json", env=env, cwd=tmp_path)
-    assert up.returncode == 0, up.stderr
-    stack = json.loads(up.stdout)["id"]
-    experiment = write(tmp_path, duration=300)
-    words = [sys.executable, "-m", "chaos", "run", experiment, "--stack", stack]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, env=env, cwd=tmp_path) as first:
-        assert first.stdout is not None
-        assert any(" is on" in line for line in first.stdout)
+    stack = up(env, tmp_path)
+    with holding(stack, env, tmp_path) as first:
+        experiment = "short.json"
         run = (tmp_path / "runs" / "latest").resolve().name
         second = chaos("run", experiment, "--stack", stack, env=env, cwd=tmp_path)
         assert second.returncode == 2, second.stdout + second.stderr
