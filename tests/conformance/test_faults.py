@@ -161,3 +161,25 @@ def test_a_stop_ends_it_early_and_healed(name: str, stack: RunningStack, ledger:
     assert told[-1][0] == "off-proof"
     assert ledger.open_entries() == ()
     assert stack.runtime.active() == ()
+
+
+def test_a_fault_in_the_background_ends_with_its_proofs(stack: RunningStack, ledger: Ledger) -> None:
+    """When the run goes on to recovery, a fault that would last longer is taken back and says so itself."""
+    told = Told()
+    on = threading.Event()
+
+    def tell(step: str, fault: str, data: dict[str, Any]) -> None:
+        told(step, fault, data)
+        if step == "on":
+            on.set()
+
+    injector = Injector(stack.runtime, ledger, 1, threading.Event(), tell)
+    fault = registry()["congestion"].model_validate({**ARGUMENTS["congestion"], "duration": 60})
+    background = threading.Thread(target=injector.run, args=(fault, "congestion"))
+    background.start()
+    assert on.wait(10)
+    injector.end_all()
+    assert told[-1][0] == "off-proof"
+    assert stack.runtime.active() == ()
+    background.join(10)
+    assert not background.is_alive()
