@@ -46,6 +46,8 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """One for every undo primitive and every kind of lease; `both` has two undos."""
 WITHIN_S = 10.0
+QUICK_MS = 300.0
+"""A round trip below this knows of no delay of 200 ms each way."""
 
 NODE = """
 import sys
@@ -133,12 +135,11 @@ class Conductors:
 def snapshot(stack: RunningStack) -> dict[str, Any]:
     """Everything that a fault could have left: nodes, what the kernel says of them, leases, the link, files."""
     states = stack.runtime.states()
-    (rtt,) = round_trips(stack.site, ("users--a",), tries=1).values()
     return {
         "nodes": {name: (state.state, state.faults) for name, state in states.items()},
         "kernel": {name: _stands_still(state.pid) for name, state in states.items()},
         "leases": stack.runtime.active(),
-        "link": rtt is not None and rtt < 150,
+        "link": _is_quick(stack.site),
         "processes": _processes(stack),
         "files": files(),
     }
@@ -158,6 +159,15 @@ def settled(stack: RunningStack, before: dict[str, Any], *parts: str) -> dict[st
         if all(now[part] == before[part] for part in parts or before) or time.monotonic() > until:
             return now
         time.sleep(0.05)
+
+
+def _is_quick(site: Site) -> bool:
+    """Whether the link passes bytes without a fault's 400 ms; the best of five, for the machine may be busy."""
+    for _ in range(5):
+        (rtt,) = round_trips(site, ("users--a",), tries=1).values()
+        if rtt is not None and rtt < QUICK_MS:
+            return True
+    return False
 
 
 def _stands_still(pid: int) -> bool:
