@@ -26,6 +26,8 @@ class Violation:
     t_ns: int
     says: str
     events: tuple[tuple[int, str], ...] = ()
+    timed: bool = False
+    """Something came later than a bound: on a machine that was itself late this proves nothing of the stack."""
 
 
 @dataclass(slots=True)

@@ -30,6 +30,8 @@ EXIT_CODES = {
     Outcome.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
     Outcome.DIRTY: ExitCode.DIRTY,
 }
+OWN_LATENESS = ("generator", "null-target")
+"""Lines of validity that say whether our own machine was late."""
 _FUNCTIONS = {"M": ("join", "rejoin", "leave"), "D": ("edit", "offline_edit")}
 
 
@@ -44,7 +46,8 @@ def judge(history: History, checks: Checks) -> Verdict:
     valid = [_guarded("validity", Kind.VALIDITY, make) for make in _lines(history, checks, units)]
     valid += [result for result in asked if result.kind is Kind.VALIDITY]
     believed = all(result.outcome is Outcome.PASS for result in valid)
-    safety = [result for check in registry().values() for result in _safety(history, checks, check)]
+    late = any(result.id in OWN_LATENESS and result.judged and result.outcome is not Outcome.PASS for result in valid)
+    safety = [result for check in registry().values() for result in _safety(history, checks, check, late=late)]
     objectives = [_objective(history, checks, units, rule) for rule in checks.thresholds if not _counted(rule)]
     came_back = _recovery(history, checks, units)
     deviated = [result for result in asked if result.kind is not Kind.VALIDITY]
@@ -102,15 +105,23 @@ def _counted(rule: Threshold) -> bool:
     return rule.metric == "recovery" or rule.metric in {check.metric for check in registry().values()}
 
 
-def _safety(history: History, checks: Checks, check: Check) -> list[CheckResult]:
+def _safety(history: History, checks: Checks, check: Check, *, late: bool) -> list[CheckResult]:
     rules: list[Threshold | None] = [rule for rule in checks.thresholds if rule.metric == check.metric]
     if not rules and not _flows(history, checks, check):
         return []
     try:
         found = check.run(history, checks.bounds)
-        return [_safety_line(history, check, found, rule) for rule in rules or [None]]
+        lines = [_safety_line(history, check, found, rule) for rule in rules or [None]]
+        return [_doubted(one) for one in lines] if late and all(bad.timed for bad in found.violations) else lines
     except Exception as error:  # noqa: BLE001 - as above
         return [_broken(check.id, check.kind, error, rule) for rule in rules or [None]]
+
+
+def _doubted(result: CheckResult) -> CheckResult:
+    if result.outcome is not Outcome.FAIL:
+        return result
+    reason = "our own machine was late, so what came too late may be its doing"
+    return result.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "reasons": (reason, *result.reasons)})
 
 
 def _flows(history: History, checks: Checks, check: Check) -> bool:
