@@ -88,9 +88,9 @@ def _shorten(story: list[tuple[int, str]]) -> list[tuple[int, str]]:
 
 
 def merge(outcomes: Iterable[Outcome]) -> Outcome:
-    """Fail > inconclusive > pass; of nothing at all: inconclusive."""
+    """Dirty > fail > inconclusive > pass; of nothing at all: inconclusive."""
     found = set(outcomes)
-    for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS):
+    for outcome in (Outcome.DIRTY, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS):
         if outcome in found:
             return outcome
     return Outcome.INCONCLUSIVE

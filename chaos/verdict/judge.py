@@ -9,6 +9,7 @@ from chaos.errors import ExitCode
 from chaos.model.verdict import CheckResult, Kind, Outcome, Verdict
 from chaos.verdict import slo
 from chaos.verdict.checks import registry
+from chaos.verdict.endings import endings, is_dirty
 from chaos.verdict.findings import WITNESSES, Check, CheckFindings, merge, witness
 from chaos.verdict.flows import measure
 from chaos.verdict.recovery import recovery
@@ -27,6 +28,7 @@ EXIT_CODES = {
     Outcome.PASS: ExitCode.PASS,
     Outcome.FAIL: ExitCode.FAIL,
     Outcome.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+    Outcome.DIRTY: ExitCode.DIRTY,
 }
 OWN_LATENESS = ("generator", "null-target")
 """Lines of validity that say whether our own machine was late."""
@@ -50,11 +52,11 @@ def judge(history: History, checks: Checks) -> Verdict:
     came_back = _recovery(history, checks, units)
     deviated = [result for result in asked if result.kind is not Kind.VALIDITY]
     soft = [_softened(result, believed=believed) for result in [*objectives, *deviated, *came_back]]
-    return verdict_of((*valid, *safety, *soft))
+    return verdict_of((*valid, *safety, *soft, *endings(history, checks)), dirty=is_dirty(history))
 
 
-def verdict_of(results: tuple[CheckResult, ...]) -> Verdict:
-    """Merge: fail > inconclusive > pass; nothing judged besides validity is inconclusive."""
+def verdict_of(results: tuple[CheckResult, ...], *, dirty: bool = False) -> Verdict:
+    """Merge: fail > inconclusive > pass; nothing judged besides validity is inconclusive. Dirty outranks all."""
     outcome = merge(result.outcome for result in results)
     if outcome is Outcome.PASS and all(result.kind is Kind.VALIDITY for result in results):
         outcome = Outcome.INCONCLUSIVE
@@ -62,6 +64,7 @@ def verdict_of(results: tuple[CheckResult, ...]) -> Verdict:
     words = ((Outcome.FAIL, "failed"), (Outcome.PASS, "passed"), (Outcome.INCONCLUSIVE, "inconclusive"))
     counts = [(sum(one.outcome is kind for one in shown), word) for kind, word in words]
     says = ", ".join(f"{count} {word}" for count, word in counts if count) or "nothing was judged"
+    outcome = Outcome.DIRTY if dirty else outcome
     return Verdict(outcome=outcome, exit_code=EXIT_CODES[outcome], checks=results, says=says)
 
 
