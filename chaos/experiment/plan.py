@@ -28,6 +28,13 @@ CARRIERS = {
     "Throttling": "SIGSTOP and SIGCONT in turn by the supervisor",
 }
 """What the process runtime does for each capability that a fault may need."""
+CONTAINER_CARRIERS = {
+    "Shaping": "iptables, htb and NFQUEUE in the container's network namespace, on live connections",
+    "Lifecycle": "SIGKILL by the engine",
+    "Pausing": "the engine's pause (cgroup freezer)",
+    "Throttling": "processor quota in the container's cgroup",
+}
+"""What the docker runtime does for them."""
 SLACK_S = 10.0
 """Room in the arrival plan: once for the run, and once for each fault's proofs and heal."""
 
@@ -46,7 +53,8 @@ class _Aimed:
         self.on_nodes = any(need != "Shaping" for need in needs)
         late = self.fault.on_links or bool(getattr(self.fault, "delay_ms", True))
         self.on_links = "Shaping" in needs and late
-        self.carriers = tuple(CARRIERS.get(need, need) for need in needs if need != "Shaping" or late)
+        carriers = CONTAINER_CARRIERS if spec.runtime == "docker" else CARRIERS
+        self.carriers = tuple(carriers.get(need, need) for need in needs if need != "Shaping" or late)
         self.owner = self.fault.target.role in OWNER_ROLES
 
     @property

@@ -218,7 +218,9 @@ def _node_problems(document: Document, spec: StackSpec) -> Iterator[Problem]:
 def _container_problems(document: Document, spec: StackSpec, where: Where, node: NodeSpec) -> Iterator[Problem]:
     if node.command:
         hint = "containers are started by your own compose file; leave `command` out"
-        yield document.problem((*where, "command"), f"node `{node.name}` has a command, and the runtime is docker", hint)
+        yield document.problem(
+            (*where, "command"), f"node `{node.name}` has a command, and the runtime is docker", hint
+        )
     if not node.container and not spec.containers:
         hint = "give it `container: {com.docker.compose.service: NAME}`"
         yield document.problem((*where, "name"), f"node `{node.name}` has no labels to find its container by", hint)

@@ -30,8 +30,8 @@ def context() -> bytes:
         tar.add(HERE / "Dockerfile", "Dockerfile")
         for path in SERVERS:
             tar.add(ROOT / path, f"servers/{path}", filter=_no_caches)
-        for path in _packages():
-            tar.add(str(path.locate()), f"servers/{path}", filter=_no_caches)
+        for package in _packages():
+            tar.add(str(package.locate()), f"servers/{package}", filter=_no_caches)
     return buffer.getvalue()
 
 
