@@ -110,8 +110,10 @@ def _table(order: Order, table: str, directions: tuple[str, ...], stop: str) -> 
 
 
 def jump(fault: str, direction: str, stop: str) -> str:
-    """The rule that leads into our chain, and that ends to match by itself."""
-    return f'-m time --datestop {stop} -m comment --comment "{mark(fault)}" -j {chain(fault, direction)}'
+    """The rule that leads into our chain, and that ends to match by itself; what stays in the container is spared."""
+    return (
+        f'! -{direction} lo -m time --datestop {stop} -m comment --comment "{mark(fault)}" -j {chain(fault, direction)}'
+    )
 
 
 def _rules(order: Order, direction: str, endings: tuple[str, ...]) -> Iterator[str]:
