@@ -17,6 +17,8 @@ from chaos.runtimes.docker_engine import ContainerGone, Engine, Facts
 from chaos.runtimes.undo import DOCKER_RELEASE
 
 RELEASE_S = 30.0
+ALIVE_S = 3.0
+"""An agent that does not say in this time what it holds is as good as gone."""
 
 
 def docker_release(site: Site, fault: str) -> Undo:
@@ -37,7 +39,9 @@ def release(arguments: dict[str, Any]) -> str:
     agent, fault, containers = (arguments.get(key) for key in ("agent", "fault", "containers"))
     if not isinstance(agent, str) or not isinstance(fault, str) or not isinstance(containers, dict):
         raise StillDirty(f"an undo needs `agent`, `fault` and `containers`, not {sorted(arguments)}")
-    with contextlib.suppress(control.AgentGone):
+    # An agent that stands still cannot do it either; once it goes on it finds its work done.
+    with contextlib.suppress(control.AgentGone, control.AgentSilent):
+        control.call(agent, "active", timeout_s=ALIVE_S)
         return _ask(agent, fault)
     try:
         with contextlib.closing(Engine()) as engine:
@@ -51,7 +55,7 @@ def release(arguments: dict[str, Any]) -> str:
 def _ask(agent: str, fault: str) -> str:
     try:
         control.call(agent, "release", timeout_s=RELEASE_S, fault=fault)
-    except control.AgentGone:
+    except (control.AgentGone, control.AgentSilent):
         raise
     except StackFailed as error:
         raise StillDirty(f"{fault} could not be released: {error.message}", hint="chaos heal") from error

@@ -42,7 +42,7 @@ from chaos.runtimes.stackfile import load_stack
 stack = attach(load_stack(sys.argv[1]))
 def tell(step, fault, data):
     print(step, stack.agent.pid, flush=True)
-fault = registry()[sys.argv[2]].model_validate({**json.loads(sys.argv[3]), "duration": 60})
+fault = registry()[sys.argv[2]].model_validate({**json.loads(sys.argv[3]), "duration": float(sys.argv[4])})
 Injector(stack.runtime, Ledger.create("run"), 1, threading.Event(), tell).run(fault, "fault")
 """
 
@@ -50,10 +50,10 @@ Injector(stack.runtime, Ledger.create("run"), 1, threading.Event(), tell).run(fa
 class Conductor:
     """Runs one fault for a minute, unless it is killed before."""
 
-    def __init__(self, stack: Path, fault: str, arguments: str, log: Path) -> None:
+    def __init__(self, stack: Path, fault: str, arguments: str, log: Path, duration: float = 60.0) -> None:
         with log.open("w") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", CONDUCTOR, str(stack), fault, arguments],
+                [sys.executable, "-c", CONDUCTOR, str(stack), fault, arguments, str(duration)],
                 stdout=subprocess.PIPE, stderr=err, text=True, cwd=ROOT,
             )  # fmt: skip
         self.agent = 0
@@ -116,6 +116,13 @@ def traffic(port: int) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+def passes(port: int) -> bool:
+    """Whether a request comes back within 0.2 s."""
+    with contextlib.suppress(http.NoAnswer):
+        return http.get(port, "/healthz", 0.2).elapsed_s < 0.2
+    return False
 
 
 def fetch_s(port: int, size: int) -> float:
