@@ -119,7 +119,7 @@ class Cans:
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that a fault may change, of both containers; empty tables of iptables are as good as none."""
-        return {node: _snapshot(self.name(node)) for node in ("web", "front")}
+        return {node: snapshot(self.name(node)) for node in ("web", "front")}
 
 
 def docker(*words: str) -> str:
@@ -162,7 +162,7 @@ def _serving(made: Cans) -> None:
             assert time.monotonic() < end, "a container does not serve"
 
 
-def _snapshot(container: str) -> dict[str, Any]:
+def snapshot(container: str) -> dict[str, Any]:
     with contextlib.closing(Engine()) as engine:
         facts = engine.facts(container)
     state = {"status": facts.status, "id": facts.id}

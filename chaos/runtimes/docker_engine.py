@@ -6,6 +6,8 @@ Blocking, one connection, not for several threads at once. What the engine says 
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +24,7 @@ ANSWER_S = 10
 """Bound of every request but the stream of events."""
 EVENTS_S = 3600
 """After so long without any event the stream is asked for again."""
+SOCKET = "unix:///var/run/docker.sock"
 NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -74,8 +77,9 @@ class Engine:
 
     def __init__(self) -> None:
         try:
+            _knock()
             self._api = _client()
-        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        except (OSError, docker.errors.DockerException, requests.exceptions.RequestException) as error:
             raise UsageError(*_no_engine(error)) from error
         self.local = self._api.base_url.startswith("http+docker://")
         """Whether the engine is behind a socket of this host: then its processes can be seen from here."""
@@ -129,6 +133,15 @@ class Engine:
         with contextlib.closing(_client(EVENTS_S)) as api:
             for event in api.events(decode=True, filters={"type": "container", "event": ["start"]}):
                 yield event["id"]
+
+
+def _knock() -> None:
+    """Raises `OSError` where the engine's socket does not let us in: the library would leave a socket open then."""
+    kind, _, path = (os.environ.get("DOCKER_HOST") or SOCKET).partition("://")
+    if kind == "unix":
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(ANSWER_S)
+            sock.connect(path)
 
 
 def _client(timeout_s: int = ANSWER_S) -> docker.APIClient:
@@ -193,6 +206,6 @@ def _mapped(what: str) -> Iterator[None]:
 
 def _no_engine(error: Exception) -> tuple[str]:
     text = str(error)
-    if "Permission denied" in text:
+    if isinstance(error, PermissionError):
         return ("no permission for the Docker socket: join the group `docker`, or run as root",)
     return (f"no Docker engine answers ({text.splitlines()[0][:200]}): start it, or set DOCKER_HOST",)
