@@ -179,11 +179,11 @@ class Agent:
                         self._loop.call_soon_threadsafe(self._leases.resettle)
             time.sleep(AGAIN_S)
 
-    def _on_queue(self, key: Queue, sock: socket.socket, order: Order) -> None:
+    def _on_queue(self, key: Queue, sock: socket.socket, sender: socket.socket | None, order: Order) -> None:
         def begin() -> None:
             number, effect = queue_number(order.fault, key.direction), order.effect
             seed = f"{order.seed}/{key.node}/{key.direction}"
-            self._delayers[key] = Delayer(sock, number, effect.delay_ms, effect.jitter_ms, seed)
+            self._delayers[key] = Delayer(sock, sender, number, effect.delay_ms, effect.jitter_ms, seed)
 
         self._loop.call_soon_threadsafe(begin)
 

@@ -16,7 +16,7 @@ from chaos.errors import StackFailed
 from chaos.model.link import LinkEffect
 from chaos.model.stack import Container, Site
 from chaos.runtimes import docker_cpu, docker_shape
-from chaos.runtimes.docker_delay import open_queue
+from chaos.runtimes.docker_delay import open_queue, open_sender
 from chaos.runtimes.docker_engine import ContainerGone, Engine, Facts
 from chaos.runtimes.docker_net import inside
 from chaos.runtimes.docker_rules import Order, Way, delays, queue
@@ -58,7 +58,7 @@ class Hands:
         self,
         site: Site,
         engine: Engine,
-        on_queue: Callable[[Queue, socket.socket, Order], None],
+        on_queue: Callable[[Queue, socket.socket, socket.socket | None, Order], None],
         off_queue: Callable[[Queue], None],
     ) -> None:
         self.site = site
@@ -204,8 +204,10 @@ class Hands:
         if delays(order.effect):
             for direction in order.directions:
                 number = queue(order.fault, direction)
-                sock = inside(facts.pid, functools.partial(open_queue, number))
-                self._on_queue(Queue(node, order.fault, direction), sock, order)
+                resend = direction == "o"
+                sock = inside(facts.pid, functools.partial(open_queue, number, resend=resend))
+                sender = inside(facts.pid, open_sender) if resend else None
+                self._on_queue(Queue(node, order.fault, direction), sock, sender, order)
         self._put[node, order.fault] = (facts.started, order)  # first, so that a half of it is taken out too
         docker_shape.put(facts.pid, order, term_s)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from chaos.model.link import LinkEffect
+from chaos.runtimes.docker_delay import MARK
 
 MAJOR = "ca05:"
 """Handle of every queueing discipline of ours."""
@@ -104,7 +105,8 @@ def _table(order: Order, table: str, directions: tuple[str, ...], stop: str) -> 
         endings = targets(order, table, direction)
         if endings:
             name = chain(order.fault, direction)
-            lines += [f":{name} - [0:0]", *(f"-A {name} {rule}" for rule in _rules(order, direction, endings))]
+            waited = [f"-A {name} -m mark --mark {MARK:#x} -j RETURN"] if table == "mangle" else []
+            lines += [f":{name} - [0:0]", *waited, *(f"-A {name} {rule}" for rule in _rules(order, direction, endings))]
             lines.append(f"-I {WAYS_IN[direction]} 1 {jump(order.fault, direction, stop)}")
     return "\n".join([f"*{table}", *lines, "COMMIT", ""]) if lines else ""
 
