@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 EXPERIMENT ?= experiments/network_congestion.json
 TESTS ?=
 
-.PHONY: help venv demo test test-quick test-backends test-clean-runs soak lint bench lock clean
+.PHONY: help venv demo test test-deps test-quick test-backends test-clean-runs soak lint bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -21,11 +21,15 @@ demo: ## install into .venv and run the main job on the embedded stack (no Docke
 
 test: ## every test but the long suites (with CI=true it installs what it needs through apt-get)
 	@.ci/packages
+	@.ci/docker
 	@VENV=$(VENV) .ci/venv dev
 	$(BIN)/python -m pytest $(TESTS)
 
+test-deps: ## install and start a Docker engine with the base image that tests use (root, Debian)
+	@TEST_DEPS=yes .ci/docker
+
 test-quick: venv ## the tests that take less than a few seconds each
-	$(BIN)/python -m pytest -m 'not slow and not needs_node' $(TESTS)
+	$(BIN)/python -m pytest -m 'not slow and not needs_node and not needs_docker' $(TESTS)
 
 test-backends: venv ## only the tests against real third-party servers (need node and npm)
 	$(BIN)/python -m pytest -m needs_node $(TESTS)

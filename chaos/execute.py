@@ -92,14 +92,19 @@ def ruled(ready: Ready) -> Ready:
 
 
 def survey(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, str]:
-    """The stack that the experiment means, and its id if it runs already."""
+    """The stack that the experiment means, and its id if it runs already. Containers have to be there by now."""
     for site in list_stacks():
         if site.id == experiment.stack:
             return site.spec, experiment.stack
     base = Path(experiment.file).parent
     beside = base / experiment.stack
     name = str(beside) if beside.is_file() else experiment.stack
-    return load_stack(name, settings_of(load_stack(name, {}), changes)), ""
+    spec = load_stack(name, settings_of(load_stack(name, {}), changes))
+    if spec.runtime == "docker":
+        from chaos.runtimes.docker import look  # noqa: PLC0415 - the engine's library takes a while to import
+
+        look(spec)
+    return spec, ""
 
 
 def execute(options: Options) -> ExitCode:

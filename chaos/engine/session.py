@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from chaos.model.fault import Evidence
     from chaos.model.plan import Plan
     from chaos.model.view import View
+    from chaos.runtimes.docker import DockerStack
     from chaos.runtimes.process import RunningStack
 
 CONDUCTOR = "conductor"
@@ -89,7 +90,7 @@ class Session:
         self._lock = threading.Lock()
         self._exits = contextlib.ExitStack()
         self._recorder: Recorder | None = None
-        self.stack: RunningStack
+        self.stack: RunningStack | DockerStack
         self.stops: StopWatch
         self.load: LoadProcess
         self.ledger: Ledger
@@ -253,15 +254,24 @@ class Session:
         with contextlib.suppress(Exception), self.remembering():
             yield
 
-    def _open_stack(self) -> RunningStack:
+    def _open_stack(self) -> RunningStack | DockerStack:
         if self.attach:
             return attach_stack(self.attach)
         began = time.monotonic()
+        if self.plan.spec.runtime == "docker":
+            return self._attach_containers()
         stack = start_stack(self.plan.spec, on_progress=lambda _: self.shield.check())
         if stack.site.id:
             self.admission.started(stack.site.id)
         size = f"{len(stack.site.node_ports)} nodes, {len(stack.site.link_ports)} links"
         self.view.say(f"stack {stack.site.spec.stack} is up after {time.monotonic() - began:.1f} s: {size}")
+        return stack
+
+    def _attach_containers(self) -> DockerStack:
+        from chaos.runtimes.docker import attach  # noqa: PLC0415 - the engine's library takes a while to import
+
+        stack = attach(self.plan.spec)
+        self.view.say(f"attached to {len(stack.site.containers)} containers of {stack.site.spec.stack}")
         return stack
 
     def _load_plan(self) -> dict[str, Any]:

@@ -28,6 +28,13 @@ CARRIERS = {
     "Throttling": "SIGSTOP and SIGCONT in turn by the supervisor",
 }
 """What the process runtime does for each capability that a fault may need."""
+CONTAINER_CARRIERS = {
+    "Shaping": "iptables, htb and NFQUEUE in the container's network namespace, on live connections",
+    "Lifecycle": "SIGKILL by the engine",
+    "Pausing": "the engine's pause (cgroup freezer)",
+    "Throttling": "processor quota in the container's cgroup",
+}
+"""What the docker runtime does for them."""
 SLACK_S = 10.0
 """Room in the arrival plan: once for the run, and once for each fault's proofs and heal."""
 
@@ -49,7 +56,8 @@ class _Aimed:
         self.on_nodes = any(need != "Shaping" for need in needs)
         late = self.fault.on_links or bool(getattr(self.fault, "delay_ms", True))
         self.on_links = "Shaping" in needs and late
-        self.carriers = tuple(CARRIERS.get(need, need) for need in needs if need != "Shaping" or late)
+        carriers = CONTAINER_CARRIERS if spec.runtime == "docker" else CARRIERS
+        self.carriers = tuple(carriers.get(need, need) for need in needs if need != "Shaping" or late)
         self.owner = self.fault.target.role in OWNER_ROLES
 
     @property
@@ -126,8 +134,8 @@ def _must_have_users(spec: StackSpec) -> None:
 def _must_be_ours(one: _Aimed, spec: StackSpec) -> None:
     """Only the one who starts a node can stop it: a node without a command is there to be attached to."""
     placed = spec.nodes()
-    foreign = [] if one.on_links else [name for name in one.nodes if not placed[name][1].command]
-    if foreign:
+    foreign = [name for name in one.nodes if not placed[name][1].command]
+    if foreign and not one.on_links and spec.runtime == "process":
         names = ", ".join(foreign)
         raise NoSuchTarget(
             f"{one.injection.place}: {one.injection.fault} cannot touch {names}, which this stack only attaches to",

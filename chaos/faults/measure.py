@@ -9,7 +9,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from chaos.errors import StackFailed
-from chaos.runtimes.http import NoAnswer, get
+from chaos.runtimes.http import Answer, NoAnswer
+from chaos.runtimes.ways import ask_node, ask_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -35,7 +36,7 @@ def round_trips(site: Site, links: Sequence[str], *, tries: int = 3) -> dict[str
         path = target[link]
         if path is None:
             return None
-        answers = [_answer_ms(site.link_ports[link], path) for _ in range(tries)]
+        answers = [_answer_ms(ask_through, site, link, path) for _ in range(tries)]
         good = [ms for ms in answers if ms is not None]
         return round(statistics.median(good), 2) if len(good) * 2 > tries else None
 
@@ -47,7 +48,7 @@ def answers(site: Site, nodes: Iterable[str]) -> dict[str, float | None]:
     placed = site.spec.nodes()
 
     def probe(node: str) -> float | None:
-        return _answer_ms(site.node_ports[node], placed[node][1].health or "/")
+        return _answer_ms(ask_node, site, node, placed[node][1].health or "/")
 
     return _each(probe, tuple(nodes))
 
@@ -57,7 +58,7 @@ def work_ratios(site: Site, nodes: Iterable[str]) -> dict[str, float | None]:
 
     def probe(node: str) -> float | None:
         try:
-            answer = get(site.node_ports[node], f"/work?ms={WORK_MS}", timeout_s=PROBE_TIMEOUT_S * 2)
+            answer = ask_node(site, node, f"/work?ms={WORK_MS}", PROBE_TIMEOUT_S * 2)
             figures = json.loads(answer.body)
             return round(float(figures["wall_ms"]) / max(float(figures["cpu_ms"]), 0.1), 2)
         except (NoAnswer, ValueError, KeyError):
@@ -83,7 +84,7 @@ def owned_keys(site: Site) -> dict[str, tuple[str, ...]]:
 
     def probe(node: str) -> tuple[str, ...]:
         try:
-            return tuple(json.loads(get(site.node_ports[node], "/owned", timeout_s=1.0).body)["keys"])
+            return tuple(json.loads(ask_node(site, node, "/owned", 1.0).body)["keys"])
         except (NoAnswer, ValueError, KeyError):
             return ()
 
@@ -96,9 +97,9 @@ def middle(figures: Iterable[float | None]) -> float | None:
     return statistics.median(there) if there else None
 
 
-def _answer_ms(port: int, path: str) -> float | None:
+def _answer_ms(ask: Callable[[Site, str, str, float], Answer], site: Site, name: str, path: str) -> float | None:
     try:
-        response = get(port, path, timeout_s=PROBE_TIMEOUT_S)
+        response = ask(site, name, path, PROBE_TIMEOUT_S)
     except NoAnswer:
         return None
     return response.elapsed_s * 1000 if response.status < HTTPStatus.INTERNAL_SERVER_ERROR else None

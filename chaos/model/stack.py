@@ -45,6 +45,10 @@ class NodeSpec(Frozen):
     """None: a free one is picked when the stack starts."""
     health: str | None = "/healthz"
     """HTTP path that answers 200 once the node serves; None: an open port is enough."""
+    container: dict[str, str] = {}
+    """Runtime docker: labels that, with those of the stack, pick this node's one container."""
+    listens: int | None = Field(None, gt=0, lt=65536)
+    """Runtime docker: the port inside the container; None: the only one that it exposes."""
 
 
 class ServiceSpec(Frozen):
@@ -81,6 +85,9 @@ class StackSpec(Frozen):
     stack: str
     environment: str = ""
     runtime: str = "process"
+    """process: started here, or attached by port; docker: containers that run already, found by labels."""
+    containers: dict[str, str] = {}
+    """Runtime docker: labels that every container of the stack carries."""
     regions: dict[str, dict[str, str]] = {}
     services: dict[str, ServiceSpec]
     links: tuple[LinkSpec, ...] = ()
@@ -95,6 +102,26 @@ class StackSpec(Frozen):
         return {node.name: (name, node) for name, service in self.services.items() for node in service.nodes}
 
 
+class Container(Frozen):
+    """A container as it was when the stack was attached."""
+
+    id: str
+    name: str
+    started: str
+    """StartedAt of the engine; with `id` and `sandbox` it tells a container from itself after a restart."""
+    sandbox: str = ""
+    """SandboxKey: the network namespace's name."""
+    addresses: tuple[str, ...] = ()
+    """IPv4, one per network."""
+    listens: int
+    """The port inside."""
+    steady: bool = True
+    """Whether its published ports are the same after a restart."""
+    quota_us: int = -1
+    """Processor time per period in its cgroup; -1: no limit."""
+    period_us: int = 100_000
+
+
 class Site(Frozen):
     """A stack that runs: everything that a load, a fault or a probe needs to reach it. Plain data, saved as JSON."""
 
@@ -106,6 +133,8 @@ class Site(Frozen):
     """Path of the supervisor's control socket; empty: attached, nothing here is ours to start or stop."""
     proxy: str = ""
     """Path of the link proxy's control socket; empty: no links."""
+    containers: dict[str, Container] = {}
+    """Runtime docker: node -> its container."""
     directory: str = ""
     """Holds logs, data and this value as `site.json`."""
 

@@ -21,12 +21,12 @@ class Answer(NamedTuple):
     elapsed_s: float
 
 
-def get(port: int, path: str = "/healthz", timeout_s: float = 5.0) -> Answer:
-    """GET `path` from 127.0.0.1:`port` on a fresh connection. Raises `NoAnswer`.
+def get(port: int, path: str = "/healthz", timeout_s: float = 5.0, host: str = "127.0.0.1") -> Answer:
+    """GET `path` from `host`:`port` on a fresh connection. Raises `NoAnswer`.
 
     `timeout_s` bounds connect and each read, as sockets count it.
     """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     began = time.perf_counter()
     try:
         connection.request("GET", path, headers={"Connection": "close"})

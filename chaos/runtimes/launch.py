@@ -172,13 +172,13 @@ def _spawn(orders: Path, folder: state.StackFolder, claim: ports.Claim) -> subpr
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            env=_environment(),
+            env=environment(),
             start_new_session=True,  # Ctrl-C of the foreground group must not reach it
             pass_fds=(folder.lock_fd, *claim.fds),
         )
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours; and in a checkout that is not installed, the way to it, also for nodes that are modules of it."""
     root = str(Path(__file__).resolve().parents[2])
     if root in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from chaos.errors import NoSuchTarget, StackFailed, StorageFailed
+from chaos.errors import NoSuchTarget, StackFailed, StorageFailed, UsageError
 from chaos.model.link import LinkEffect, LinkStats
 from chaos.model.stack import Site, StackSpec
 from chaos.runtimes import control, launch, state
@@ -167,8 +167,12 @@ def start_stack(
     """Start a stack and return when every node is healthy; `on_progress` gets the name of each that is.
 
     An owned stack dies with this process, by whatever end; a detached one lives until `stop_stack`, and `close` leaves
-    it alone. Raises `StackFailed` with the failing node's last log lines; nothing is left running then.
+    it alone. Raises `StackFailed` with the failing node's last log lines; nothing is left running then. Raises
+    `UsageError` for a stack of containers.
     """
+    if spec.runtime == "docker":
+        hint = "start them with your compose file; `chaos run --stack` attaches"
+        raise UsageError(f"the stack {spec.stack} is made of containers, which are not started here", hint=hint)
     if not spec.links and not any(node.command for _, node in spec.nodes().values()):
         return RunningStack(launch.attached_site(spec))
     launched = launch.launch(spec, detached=detached, on_progress=on_progress or (lambda _: None))

@@ -12,7 +12,7 @@ from chaos.model.stack import Bounds, Frozen, LinkSpec, NodeSpec, ServiceSpec, S
 from chaos.runtimes import placeholders
 
 Where = tuple[str | int, ...]
-RUNTIMES = ("process",)
+RUNTIMES = ("process", "docker")
 USERS = "users"
 """The source of links that people come in by; no node may have this name."""
 
@@ -28,7 +28,7 @@ class Document:
     def plain(self) -> dict[str, Any]:
         """As plain data; empty mappings may be left blank, and scalars where text is meant are text."""
         plain: dict[str, Any] = _plain(self.tree)
-        for part in ("regions", "settings", "bounds", "services"):
+        for part in ("regions", "settings", "bounds", "services", "containers"):
             if part in plain and plain[part] is None:
                 plain[part] = {}
         if isinstance(plain.get("regions"), dict):
@@ -208,9 +208,22 @@ def _node_problems(document: Document, spec: StackSpec) -> Iterator[Problem]:
         if node.region is not None and node.region not in spec.regions:
             hint = placeholders.did_you_mean(node.region, spec.regions)
             yield document.problem((*where, "region"), f"no region `{node.region}`", hint)
-        if not node.command and node.port is None:
+        if spec.runtime == "docker":
+            yield from _container_problems(document, spec, where, node)
+        elif not node.command and node.port is None:
             hint = "give it a `command` to start, or the `port` of 127.0.0.1 where it already runs"
             yield document.problem((*where, "name"), f"node `{node.name}` has neither command nor port", hint)
+
+
+def _container_problems(document: Document, spec: StackSpec, where: Where, node: NodeSpec) -> Iterator[Problem]:
+    if node.command:
+        hint = "containers are started by your own compose file; leave `command` out"
+        yield document.problem(
+            (*where, "command"), f"node `{node.name}` has a command, and the runtime is docker", hint
+        )
+    if not node.container and not spec.containers:
+        hint = "give it `container: {com.docker.compose.service: NAME}`"
+        yield document.problem((*where, "name"), f"node `{node.name}` has no labels to find its container by", hint)
 
 
 def _url_problems(document: Document, spec: StackSpec) -> Iterator[Problem]:

@@ -18,10 +18,13 @@ RELEASE_S = 15.0
 """A release waits up to 10 s for the nodes that it started again."""
 PROCESS_RELEASE = "process.release.v1"
 LINK_RELEASE = "link.release.v1"
+DOCKER_RELEASE = "docker.release.v1"
 
 
 def process_release(site: Site, fault: str) -> Undo:
-    """The undo of everything that `fault` does to processes of a site."""
+    """The undo of everything that `fault` does to processes (or containers) of a site."""
+    if site.spec.runtime == "docker":
+        return _docker_release(site, fault)
     return Undo(
         primitive=PROCESS_RELEASE,
         arguments={"supervisor": site.supervisor, "fault": fault},
@@ -31,6 +34,8 @@ def process_release(site: Site, fault: str) -> Undo:
 
 def link_release(site: Site, fault: str) -> Undo:
     """The undo of everything that `fault` does to links of a site."""
+    if site.spec.runtime == "docker":
+        return _docker_release(site, fault)
     return Undo(
         primitive=LINK_RELEASE,
         arguments={"proxy": site.proxy, "fault": fault},
@@ -72,8 +77,24 @@ def _release(key: str) -> Callable[[dict[str, Any]], str]:
     return run
 
 
+# The engine's library takes a while to import: only stacks of containers pay for it.
+
+
+def _docker_release(site: Site, fault: str) -> Undo:
+    from chaos.runtimes import docker_undo  # noqa: PLC0415
+
+    return docker_undo.docker_release(site, fault)
+
+
+def _run_docker_release(arguments: dict[str, Any]) -> str:
+    from chaos.runtimes import docker_undo  # noqa: PLC0415
+
+    return docker_undo.release(arguments)
+
+
 REGISTRY: dict[str, Callable[[dict[str, Any]], str]] = {
     PROCESS_RELEASE: _release("supervisor"),
     LINK_RELEASE: _release("proxy"),
+    DOCKER_RELEASE: _run_docker_release,
 }
 """Every undo primitive of the runtimes by name."""

@@ -65,7 +65,9 @@ def test_make_help_lists_every_target() -> None:
     assert sorted(listed) == sorted(targets[1].split())
 
 
-@pytest.mark.parametrize("what", ["Makefile", ".ci/run", ".ci/venv", ".ci/packages", "requirements/*.txt"])
+@pytest.mark.parametrize(
+    "what", ["Makefile", ".ci/run", ".ci/venv", ".ci/packages", ".ci/docker", "requirements/*.txt"]
+)
 def test_set_up_names_no_address(what: str) -> None:
     """Packages come from wherever the machine's own pip, npm and apt-get are pointed at."""
     for path in ROOT.glob(what):

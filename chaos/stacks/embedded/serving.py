@@ -38,6 +38,7 @@ def arguments(role: str) -> argparse.ArgumentParser:
     """Options that every node takes."""
     parser = argparse.ArgumentParser(prog=f"chaos.stacks.embedded.{role}", allow_abbrev=False)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 in a container")
     parser.add_argument("--name", default=role)
     parser.add_argument("--region", default="")
     return parser
@@ -123,6 +124,7 @@ class Node:
         self.name: str = options.name
         self.region: str = options.region
         self.port: int = options.port
+        self.host: str = options.host
         self.counts: Counter[str] = Counter()
         self.background = Background()
         self._work = Work()
@@ -196,7 +198,7 @@ class Node:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         async with serve(
             handle,
-            "127.0.0.1",
+            self.host,
             self.port,
             process_request=first,
             process_response=sign,

@@ -1,0 +1,195 @@
+"""Containers that run already: a stack that is attached by labels, and the runtime over it.
+
+Nothing here starts or ends a container of its own accord. Harm is done by an agent, a process of its own, through
+its control socket; `chaos.runtimes.docker_undo` takes back what an agent that was killed left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from chaos.errors import StackFailed, StorageFailed
+from chaos.model.link import LinkEffect, LinkStats
+from chaos.model.stack import Site, StackSpec
+from chaos.runtimes import control, state
+from chaos.runtimes.base import NodeState
+from chaos.runtimes.child import tail
+from chaos.runtimes.docker_attach import attached_site
+from chaos.runtimes.docker_engine import Engine
+from chaos.runtimes.launch import environment
+
+ASK_S = 30.0
+"""Bound of a request to the agent: the engine has 10 s for each of the few things that one asks for."""
+AGENT_END_S = 60.0
+
+
+class DockerRuntime:
+    """Every capability of `chaos.runtimes.base.Runtime` over containers. Raises `StackFailed`."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def __repr__(self) -> str:
+        return f"<DockerRuntime of {self.site.spec.stack}>"
+
+    def states(self) -> dict[str, NodeState]:
+        """The containers as the engine has them now."""
+        return {name: NodeState.model_validate(value) for name, value in self._ask("ps").items()}
+
+    def logs(self, node: str, lines: int = 20) -> tuple[str, ...]:
+        """The last lines of a container's output."""
+        with contextlib.closing(Engine()) as engine:
+            return engine.logs(self.site.containers[node].id, lines)
+
+    def kill(self, fault: str, nodes: tuple[str, ...], lease_s: float, restart_after_s: float | None) -> None:
+        """SIGKILL to the container's first process; returns once it is dead."""
+        self._ask("kill", fault=fault, nodes=nodes, lease_s=lease_s, restart_after_s=restart_after_s)
+
+    def pause(self, fault: str, nodes: tuple[str, ...], lease_s: float) -> None:
+        """The cgroup freezer: every process of the container stands still."""
+        self._ask("pause", fault=fault, nodes=nodes, lease_s=lease_s)
+
+    def throttle(self, fault: str, nodes: tuple[str, ...], share: float, lease_s: float) -> None:
+        """A share of the container's processor quota; of one processor, where it has none."""
+        self._ask("throttle", fault=fault, nodes=nodes, share=share, lease_s=lease_s)
+
+    def shape(self, fault: str, links: tuple[str, ...], effect: LinkEffect, lease_s: float, seed: int) -> None:
+        """Impair links in the network namespaces of their targets. A rate is shared per target."""
+        self._ask("shape", fault=fault, links=links, effect=effect.model_dump(), lease_s=lease_s, seed=seed)
+
+    def link_stats(self) -> dict[str, LinkStats]:
+        """What the kernel counts while effects are on; a stall is a dropped packet."""
+        return {name: LinkStats.model_validate(value) for name, value in self._ask("stats").items()}
+
+    def renew(self, fault: str, lease_s: float) -> None:
+        """Begin a new term; an unknown id is no error."""
+        self._ask("renew", fault=fault, lease_s=lease_s)
+
+    def release(self, fault: str) -> None:
+        """Take back everything the fault holds; waits until the containers answer, at most 10 s."""
+        self._ask("release", fault=fault)
+
+    def active(self) -> tuple[str, ...]:
+        """Ids of the faults that hold something now."""
+        return tuple(self._ask("active"))
+
+    def _ask(self, do: str, **arguments: Any) -> Any:
+        if not self.site.supervisor:
+            raise StackFailed(f"`{do}`: nobody holds leases on the containers of {self.site.spec.stack}")
+        return control.call(self.site.supervisor, do, timeout_s=ASK_S, **arguments)
+
+
+class DockerStack:
+    """Containers that are attached, with the agent that may harm them; a context manager."""
+
+    def __init__(self, site: Site, folder: state.StackFolder, agent: subprocess.Popen[bytes]) -> None:
+        self.site = site
+        self.runtime = DockerRuntime(site)
+        self.agent = agent
+        self._folder = folder
+
+    def __repr__(self) -> str:
+        return f"<DockerStack {self.site.spec.stack}, {len(self.site.containers)} containers>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def check(self) -> None:
+        """Raise `StackFailed`, with its last words, if the agent that holds the faults has gone away."""
+        if self.agent.poll() is not None:
+            raise StackFailed("the agent of the containers went away", evidence=tail(self._log, 12))
+
+    def save_logs(self, into: Path) -> None:
+        """Write the end of every container's output, and the agent's; what cannot be had is no error."""
+        into.mkdir(parents=True, exist_ok=True)
+        for node in self.site.containers:
+            with contextlib.suppress(StackFailed):
+                (into / f"{node}.log").write_text("\n".join(self.runtime.logs(node, 2000)) + "\n")
+        agent = tail(self._log, 2000)
+        (into / "agent.log").write_text("\n".join(agent) + "\n")
+
+    def close(self, logs_to: Path | None = None) -> None:
+        """Take back everything and end the agent; the containers live on. Safe to call twice."""
+        if self.agent.stdin is not None:
+            self.agent.stdin.close()
+        if self.agent.stdout is not None:
+            self.agent.stdout.close()
+        try:
+            self.agent.wait(AGENT_END_S)
+        except subprocess.TimeoutExpired:
+            raise StackFailed("the agent does not end: it still takes faults back", hint=str(self._log)) from None
+        if logs_to is not None and self._folder.path.exists():
+            self.save_logs(logs_to)
+        self._folder.remove()
+
+    @property
+    def _log(self) -> Path:
+        return self._folder.path / "logs" / "agent.log"
+
+
+def look(spec: StackSpec) -> Site:
+    """The containers that a stack file means; raises as `attach` does, and starts nothing."""
+    with contextlib.closing(Engine()) as engine:
+        return attached_site(spec, engine)
+
+
+def attach(spec: StackSpec) -> DockerStack:
+    """Find the stack's containers and start an agent for them; changes nothing on them.
+
+    Raises `NoSuchTarget` (labels that pick none, or several), `UnsafeTarget`, `UsageError` (no engine),
+    `StackFailed` (a container that does not run, or that an earlier run left something on).
+    """
+    site = look(spec)
+    folder = state.create(spec.stack)
+    site = site.model_copy(
+        update={"supervisor": str(folder.sockets / "agent.sock"), "directory": str(folder.path)},
+    )
+    try:
+        agent = _start_agent(site, folder)
+    except BaseException:
+        folder.remove()
+        raise
+    finally:
+        folder.unlock()
+    return DockerStack(site, folder, agent)
+
+
+def _start_agent(site: Site, folder: state.StackFolder) -> subprocess.Popen[bytes]:
+    orders = folder.path / "orders.json"
+    try:
+        orders.touch(mode=0o600)
+        orders.write_text(json.dumps({"site": site.model_dump()}))
+        log = (folder.path / "logs" / "agent.log").open("ab")
+    except OSError as error:
+        raise StorageFailed(f"{folder.path} cannot be written: {error.strerror}", hint="free some space") from error
+    with log:
+        agent = subprocess.Popen(
+            [sys.executable, "-m", "chaos.runtimes.docker_agent", str(orders)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=environment(),
+            cwd=tempfile.gettempdir(),  # it may outlive the folder that its conductor was started in
+            start_new_session=True,
+            pass_fds=(folder.lock_fd,),
+        )
+    assert agent.stdout is not None  # noqa: S101 - a pipe was asked for
+    said = json.loads(agent.stdout.readline() or "{}")
+    if said.get("say") != "ready":
+        agent.kill()
+        agent.communicate()
+        why = said.get("why", "it ended")
+        raise StackFailed(f"the agent did not start: {why}", evidence=tail(folder.path / "logs" / "agent.log", 12))
+    return agent

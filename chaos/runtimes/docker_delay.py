@@ -1,0 +1,183 @@
+"""Holds packets of an NFQUEUE for a while, in order: delay and jitter where the kernel has no netem.
+
+What comes in is held back in the kernel. What goes out must not be: the sender would wait for it before it sends more
+(TCP small queues), and feel the delay twice. It is taken from the kernel instead, and sent again by a raw socket.
+
+The socket belongs to a container's network namespace, the event loop to the agent. When the agent ends, by
+whatever signal, the socket does, and `--queue-bypass` lets every later packet pass at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import random
+import socket
+import struct
+from collections import deque
+
+NETLINK_NETFILTER = 12
+NFQUEUE = 3 << 8
+"""Subsystem of netfilter's netlink messages."""
+PACKET, VERDICT, CONFIG = NFQUEUE, NFQUEUE | 1, NFQUEUE | 2
+REQUEST = 1
+CFG_COMMAND, CFG_PARAMS, CFG_LENGTH, CFG_MASK, CFG_FLAGS = 1, 2, 3, 4, 5
+FAIL_OPEN, WHOLE = 1, 4
+"""A full queue lets packets pass; packets are not cut to segments first."""
+PACKET_HEADER, VERDICT_HEADER, PAYLOAD = 1, 2, 10
+COPY_PACKET = 2
+HEADER_BYTES = 20
+"""As much of each packet as tells its length."""
+BUFFER = 8 << 20
+LENGTH = 16384
+DROP, ACCEPT = 0, 1
+MARK = 0xCA05
+"""Of what is sent again: it has waited already."""
+SO_MARK = 36
+SO_RCVBUFFORCE = 33
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    padded = value + bytes(-len(value) % 4)
+    return struct.pack("=HH", 4 + len(value), kind) + padded
+
+
+def _message(kind: int, queue: int, *attributes: bytes) -> bytes:
+    body = struct.pack(">BBH", 0, 0, queue) + b"".join(attributes)
+    return struct.pack("=IHHII", 16 + len(body), kind, REQUEST, 0, 0) + body
+
+
+def open_sender() -> socket.socket:
+    """What sends whole packets in the namespace that this thread is in; raises `OSError`."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
+    sock.setblocking(False)  # noqa: FBT003 - the socket module's way
+    sock.setsockopt(socket.SOL_SOCKET, SO_MARK, MARK)
+    return sock
+
+
+def open_queue(number: int, *, resend: bool) -> socket.socket:
+    """Bind to a queue of the namespace that this thread is in; `resend`: with whole packets. Raises `OSError`."""
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
+    sock.setblocking(False)  # noqa: FBT003 - the socket module's way
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
+    sock.bind((0, 0))
+    sock.send(_message(CONFIG, number, _attribute(CFG_COMMAND, struct.pack(">BBH", 1, 0, 0))))
+    flags = struct.pack(">I", FAIL_OPEN | (0 if resend else WHOLE))
+    settings = (
+        _attribute(CFG_PARAMS, struct.pack(">IB", 0xFFFF if resend else HEADER_BYTES, COPY_PACKET)),
+        _attribute(CFG_LENGTH, struct.pack(">I", LENGTH)),
+        _attribute(CFG_MASK, flags),
+        _attribute(CFG_FLAGS, flags),
+    )
+    sock.send(_message(CONFIG, number, *settings))
+    return sock
+
+
+class Delayer:
+    """One queue: each packet waits for a draw of the delay, and never overtakes another."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        sender: socket.socket | None,
+        queue: int,
+        delay_ms: float,
+        jitter_ms: float,
+        seed: str,
+    ) -> None:
+        self.delayed_bytes = 0
+        self._sock = sock
+        self._sender = sender
+        self._queue = queue
+        self._delay_ms = delay_ms
+        self._jitter_ms = jitter_ms
+        self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose
+        self._waiting: deque[tuple[float, int, bytes]] = deque()
+        self._last = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop.add_reader(sock, self._read)
+
+    def close(self) -> None:
+        """Let go whatever waits, and end. The rules that feed the queue have to be gone by now."""
+        if self._sock.fileno() < 0:
+            return
+        self._read()
+        self._loop.remove_reader(self._sock)
+        if self._timer is not None:
+            self._timer.cancel()
+        while self._waiting:
+            self._let_go(*self._waiting.popleft()[1:])
+        self._sock.close()
+        if self._sender is not None:
+            self._sender.close()
+
+    def _read(self) -> None:
+        now = self._loop.time()
+        while True:
+            try:
+                data = self._sock.recv(1 << 17)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno == errno.ENOBUFS:  # the kernel let pass what the socket could not hold
+                    continue
+                break
+            for packet, content in _packets(data):
+                self._last = max(self._last, now + self._draw_s())
+                self._waiting.append((self._last, packet, content))
+                self.delayed_bytes += struct.unpack_from(">H", content, 2)[0]
+                if self._sender is not None:
+                    self._say(DROP, packet)
+        if self._waiting and self._timer is None:
+            self._timer = self._loop.call_at(self._waiting[0][0], self._due)
+
+    def _draw_s(self) -> float:
+        if not self._jitter_ms:
+            return self._delay_ms / 1000
+        draw = self._random.gauss(self._delay_ms, self._jitter_ms)
+        return min(max(0.0, draw), self._delay_ms + 4 * self._jitter_ms) / 1000
+
+    def _due(self) -> None:
+        now = self._loop.time() + 0.0005
+        while self._waiting and self._waiting[0][0] <= now:
+            self._let_go(*self._waiting.popleft()[1:])
+        self._timer = self._loop.call_at(self._waiting[0][0], self._due) if self._waiting else None
+
+    def _let_go(self, packet: int, content: bytes) -> None:
+        if self._sender is None:
+            self._say(ACCEPT, packet)
+            return
+        with contextlib.suppress(OSError):  # a full buffer or a lost route drops packets, as it does elsewhere
+            self._sender.sendto(content, (socket.inet_ntoa(content[16:20]), 0))
+
+    def _say(self, what: int, packet: int) -> None:
+        verdict = _attribute(VERDICT_HEADER, struct.pack(">II", what, packet))
+        with contextlib.suppress(OSError):  # the namespace is gone, and the packet with it
+            self._sock.send(_message(VERDICT, self._queue, verdict))
+
+
+def _packets(data: bytes) -> list[tuple[int, bytes]]:
+    """Number and copied content, at least an IP header, of each packet in what was received."""
+    found = []
+    at = 0
+    while at + 16 <= len(data):
+        length, kind = struct.unpack_from("=IH", data, at)
+        if kind == PACKET:
+            attributes = _attributes(data[at + 20 : at + length])
+            (number,) = struct.unpack_from(">I", attributes[PACKET_HEADER])
+            found.append((number, attributes[PAYLOAD]))
+        at += max(16, (length + 3) & ~3)
+    return found
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    found = {}
+    at = 0
+    while at + 4 <= len(data):
+        length, kind = struct.unpack_from("=HH", data, at)
+        found[kind & 0x3FFF] = data[at + 4 : at + length]
+        at += max(4, (length + 3) & ~3)
+    return found

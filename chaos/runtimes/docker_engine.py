@@ -1,0 +1,211 @@
+"""The engine as this tool sees it: containers found by labels, their facts, and the five things done to them.
+
+Blocking, one connection, not for several threads at once. What the engine says becomes leaves of `chaos.errors`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import docker
+import docker.errors
+import docker.utils
+import requests.exceptions
+
+from chaos.errors import StackFailed, UsageError
+
+ANSWER_S = 10
+"""Bound of every request but the stream of events."""
+EVENTS_S = 3600
+"""After so long without any event the stream is asked for again."""
+SOCKET = "unix:///var/run/docker.sock"
+NEVER = "0001-01-01T00:00:00Z"
+
+
+class ContainerGone(StackFailed):
+    """The engine knows no container of this id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A container now."""
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    status: str
+    """created, running, paused, restarting, exited, dead: the engine's own words."""
+    pid: int
+    started: str
+    sandbox: str
+    exit_code: int
+    restarts: int
+    addresses: tuple[str, ...]
+    """IPv4, one per network."""
+    has_ipv6: bool
+    exposed: tuple[int, ...]
+    published: Mapping[int, int]
+    """TCP port inside -> port of this host."""
+    steady: bool
+    """Whether every published port was asked for by number, so that it is the same after a restart."""
+
+    @property
+    def up(self) -> bool:
+        """Whether its first process exists, paused or not."""
+        return self.pid > 0
+
+    @property
+    def paused(self) -> bool:
+        return self.status == "paused"
+
+    @property
+    def started_s(self) -> float:
+        """StartedAt in seconds since the epoch."""
+        with contextlib.suppress(ValueError):
+            return datetime.fromisoformat(f"{self.started[:19]}+00:00").timestamp()
+        return 0.0
+
+
+class Engine:
+    """A connection to the engine that `DOCKER_HOST` names, else to this host's."""
+
+    def __init__(self) -> None:
+        try:
+            _knock()
+            self._api = _client()
+        except (OSError, docker.errors.DockerException, requests.exceptions.RequestException) as error:
+            raise UsageError(*_no_engine(error)) from error
+        self.local = self._api.base_url.startswith("http+docker://")
+        """Whether the engine is behind a socket of this host: then its processes can be seen from here."""
+
+    def close(self) -> None:
+        """End the connection; safe to call twice."""
+        self._api.close()
+
+    def find(self, labels: Mapping[str, str]) -> tuple[Facts, ...]:
+        """Containers that carry all of these labels, running or not."""
+        wanted = [f"{key}={value}" for key, value in labels.items()]
+        with _mapped("list containers"):
+            found = self._api.containers(all=True, filters={"label": wanted})
+        return tuple(self.facts(one["Id"]) for one in found)
+
+    def facts(self, container: str) -> Facts:
+        """What the engine knows of a container now. Raises `ContainerGone`, `StackFailed`."""
+        with _mapped(f"inspect {container[:12]}"):
+            return _facts(self._api.inspect_container(container))
+
+    def kill(self, container: str) -> None:
+        """SIGKILL; returns once it is dead. One that does not run is no error."""
+        with _mapped(f"kill {container[:12]}"), _already():
+            self._api.kill(container)
+        with _mapped(f"wait for {container[:12]}"):
+            self._api.wait(container, timeout=ANSWER_S)
+
+    def start(self, container: str) -> None:
+        """Start it; one that runs is no error."""
+        with _mapped(f"start {container[:12]}"), _already():
+            self._api.start(container)
+
+    def pause(self, container: str) -> None:
+        """Freeze all of its processes; a paused one is no error."""
+        with _mapped(f"pause {container[:12]}"), _already():
+            self._api.pause(container)
+
+    def unpause(self, container: str) -> None:
+        """Let it go on; one that is not paused is no error."""
+        with _mapped(f"unpause {container[:12]}"), _already():
+            self._api.unpause(container)
+
+    def logs(self, container: str, lines: int) -> tuple[str, ...]:
+        """The last lines of its output."""
+        with _mapped(f"logs of {container[:12]}"):
+            text: bytes = self._api.logs(container, tail=lines)
+        return tuple(text.decode(errors="replace").splitlines())
+
+    def starts(self) -> Iterator[str]:
+        """Ids of containers as they are started, for ever. Blocks between them; ends when the connection does."""
+        with contextlib.closing(_client(EVENTS_S)) as api:
+            for event in api.events(decode=True, filters={"type": "container", "event": ["start"]}):
+                yield event["id"]
+
+
+def _knock() -> None:
+    """Raises `OSError` where the engine's socket does not let us in: the library would leave a socket open then."""
+    kind, _, path = (os.environ.get("DOCKER_HOST") or SOCKET).partition("://")
+    if kind == "unix":
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(ANSWER_S)
+            sock.connect(path)
+
+
+def _client(timeout_s: int = ANSWER_S) -> docker.APIClient:
+    return docker.APIClient(version="auto", timeout=timeout_s, **docker.utils.kwargs_from_env())
+
+
+def _facts(said: dict[str, Any]) -> Facts:
+    state, net = said["State"], said["NetworkSettings"]
+    networks = net.get("Networks") or {}
+    bindings = (said["HostConfig"].get("PortBindings") or {}).values()
+    asked = [one.get("HostPort") or "0" for several in bindings for one in several or ()]
+    return Facts(
+        id=said["Id"],
+        name=said["Name"].lstrip("/"),
+        labels=said["Config"].get("Labels") or {},
+        status=state["Status"],
+        pid=state.get("Pid") or 0,
+        started=state.get("StartedAt") or NEVER,
+        sandbox=net.get("SandboxKey") or "",
+        exit_code=state.get("ExitCode") or 0,
+        restarts=said.get("RestartCount") or 0,
+        addresses=tuple(one["IPAddress"] for one in networks.values() if one.get("IPAddress")),
+        has_ipv6=any(one.get("GlobalIPv6Address") for one in networks.values()),
+        exposed=_exposed(said),
+        published=_published(net.get("Ports") or {}),
+        steady=all(port not in {"", "0"} for port in asked),
+    )
+
+
+def _exposed(said: dict[str, Any]) -> tuple[int, ...]:
+    ports = said["Config"].get("ExposedPorts") or {}
+    return tuple(sorted(int(one.partition("/")[0]) for one in ports if one.endswith("/tcp")))
+
+
+def _published(ports: dict[str, Any]) -> dict[int, int]:
+    return {
+        int(inside.partition("/")[0]): int(outside[0]["HostPort"])
+        for inside, outside in ports.items()
+        if outside and inside.endswith("/tcp")
+    }
+
+
+@contextlib.contextmanager
+def _already() -> Iterator[None]:
+    """The engine answers 409 or 304 where there is nothing left to do, and in no other case that is met here."""
+    try:
+        yield
+    except docker.errors.APIError as error:
+        if not any(word in str(error).lower() for word in ("not running", "already", "not paused")):
+            raise
+
+
+@contextlib.contextmanager
+def _mapped(what: str) -> Iterator[None]:
+    try:
+        yield
+    except docker.errors.NotFound as error:
+        raise ContainerGone(f"{what}: the container is gone", hint="`docker ps -a` shows what is there") from error
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        raise StackFailed(f"{what}: the engine said: {error}") from error
+
+
+def _no_engine(error: Exception) -> tuple[str]:
+    text = str(error)
+    if isinstance(error, PermissionError):
+        return ("no permission for the Docker socket: join the group `docker`, or run as root",)
+    return (f"no Docker engine answers ({text.splitlines()[0][:200]}): start it, or set DOCKER_HOST",)

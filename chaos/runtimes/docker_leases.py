@@ -1,0 +1,167 @@
+"""Leases on containers: who holds what for how long. One event loop; what is touched, `Hands` touches in a thread.
+
+As with processes, a node's condition is worked out anew from all leases on it after each change. A change that
+fails on its way back is tried again every second, for as long as this process lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from chaos.errors import StackFailed
+from chaos.runtimes.control import BadRequest
+from chaos.runtimes.docker_hands import Hands, Shape, Want
+from chaos.runtimes.report import log
+
+AGAIN_S = 1.0
+KERNEL_SLACK_S = 1.0
+"""The kernel's term outlasts the lease by this: a late renewal must not tear a hole."""
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """One kind of harm by one fault."""
+
+    fault: str
+    kind: str
+    """kill, pause, throttle or shape."""
+    nodes: set[str]
+    share: float = 1.0
+    shape: Shape | None = None
+    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+    expiry: asyncio.TimerHandle | None = None
+
+    def cancel(self) -> None:
+        for timer in (*self.timers, *([self.expiry] if self.expiry else [])):
+            timer.cancel()
+
+
+class ContainerLeases:
+    """All leases on the containers of a site."""
+
+    def __init__(self, hands: Hands, worker: ThreadPoolExecutor) -> None:
+        self._hands = hands
+        self._worker = worker
+        self._leases: list[Lease] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def active(self) -> list[str]:
+        """Ids of the faults that hold something, oldest first."""
+        return list(dict.fromkeys(lease.fault for lease in self._leases))
+
+    def faults_on(self, node: str) -> list[str]:
+        """Ids of the faults that hold this node."""
+        return list(dict.fromkeys(lease.fault for lease in self._leases if node in lease.nodes))
+
+    def held(self, node: str, *kinds: str) -> bool:
+        """Whether a lease of one of these kinds is on the node."""
+        return any(node in lease.nodes and lease.kind in kinds for lease in self._leases)
+
+    async def take(self, lease: Lease, lease_s: float, restart_after_s: float | None = None) -> None:
+        """Put a harm on nodes; what cannot be done whole is taken back. Raises `BadRequest`."""
+        loop = asyncio.get_running_loop()
+        lease.expiry = loop.call_later(lease_s, self._expire, lease.fault)
+        self._leases.append(lease)
+        try:
+            await self._settle(lease.nodes)
+        except StackFailed as error:
+            self._expire(lease.fault)
+            raise BadRequest(f"{error.message} ({error.hint})" if error.hint else error.message) from error
+        if restart_after_s is not None:
+            lease.timers.append(loop.call_later(restart_after_s, self._let_go, lease))
+
+    async def renew(self, fault: str, lease_s: float) -> None:
+        """Begin a new term, the kernel's too; an unknown id is no error."""
+        loop = asyncio.get_running_loop()
+        for lease in [one for one in self._leases if one.fault == fault]:
+            if lease.expiry is not None:
+                lease.expiry.cancel()
+                lease.expiry = loop.call_later(lease_s, self._expire, fault)
+            for node in sorted(lease.nodes) if lease.shape is not None else ():
+                await loop.run_in_executor(self._worker, self._hands.prolong, node, fault, lease_s + KERNEL_SLACK_S)
+
+    async def release(self, fault: str) -> list[str]:
+        """Take back all that a fault does; returns the nodes it held. Raises `StackFailed`, and goes on trying."""
+        nodes = self._drop(fault)
+        try:
+            await self._settle(nodes)
+        except StackFailed:
+            self._again(nodes)
+            raise
+        return sorted(nodes)
+
+    async def release_all(self) -> None:
+        """Take back everything, and look at every container. Raises `StackFailed`."""
+        for fault in self.active():
+            self._drop(fault)
+        await self._settle(self._hands.site.containers)
+
+    def resettle(self) -> None:
+        """A container was started: put on it what is held on it, and use its new addresses everywhere."""
+        self._spawn(self._readdress())
+
+    def _drop(self, fault: str) -> set[str]:
+        gone = [lease for lease in self._leases if lease.fault == fault]
+        self._leases = [lease for lease in self._leases if lease.fault != fault]
+        for lease in gone:
+            lease.cancel()
+        return {node for lease in gone for node in lease.nodes}
+
+    def _expire(self, fault: str) -> None:
+        nodes = self._drop(fault)
+        log(f"{fault}: the lease is over")
+        self._spawn(self._settle_or_again(nodes))
+
+    def _let_go(self, lease: Lease) -> None:
+        nodes, lease.nodes = lease.nodes, set()
+        self._spawn(self._settle_or_again(nodes))
+
+    def _again(self, nodes: Iterable[str]) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(AGAIN_S, lambda: self._spawn(self._settle_or_again(set(nodes))))
+
+    async def _settle_or_again(self, nodes: set[str]) -> None:
+        try:
+            await self._settle(nodes)
+        except StackFailed as error:
+            log(f"{', '.join(sorted(nodes))}: {error.message}; trying again")
+            self._again(nodes)
+
+    async def _readdress(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._worker, self._hands.readdress)
+        except StackFailed as error:
+            log(f"addresses cannot be looked up: {error.message}")
+        nodes = {node for lease in self._leases for node in lease.nodes}
+        await self._settle_or_again(nodes)
+
+    async def _settle(self, nodes: Iterable[str]) -> None:
+        """Every node is tried, whatever happens to the one before it."""
+        loop = asyncio.get_running_loop()
+        failures = []
+        for node in sorted(nodes):
+            try:
+                await loop.run_in_executor(self._worker, self._hands.settle, node, self._want(node))
+            except StackFailed as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    def _want(self, node: str) -> Want:
+        on = [lease for lease in self._leases if node in lease.nodes]
+        return Want(
+            killed=any(lease.kind == "kill" for lease in on),
+            paused=any(lease.kind == "pause" for lease in on),
+            share=min((lease.share for lease in on if lease.kind == "throttle"), default=1.0),
+            shapes=tuple(lease.shape for lease in on if lease.shape is not None),
+        )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
