@@ -34,6 +34,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "partition": {"target": {"link": "users--web"}, "mode": "silent"},
     "pause": {"target": {"node": "web"}},
     "server_loss": {"target": {"node": "web"}},
+    "slow_reader": {"target": {"link": "users--web"}, "bytes_per_s": 300},
     "slowdown": {"target": {"node": "web"}, "cpu_share": 0.2, "delay_ms": 30},
 }
 DURATION_S = 1.5
