@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "congestion": {"target": {"link": "users--web"}, "delay_ms": 60},
+    "corrupt": {"target": {"link": "users--web"}, "probability": 1.0},
     "cut": {"target": {"link": "users--web"}, "percentage": 60},
     "half_open": {"target": {"link": "users--web"}},
     "partition": {"target": {"link": "users--web"}, "mode": "silent"},
