@@ -49,6 +49,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "end": 80,
         "levels": 3,
     },
+    "restart": {"target": {"node": "web"}},
     "server_loss": {"target": {"node": "web"}},
     "slow_reader": {"target": {"link": "users--web"}, "bytes_per_s": 300},
     "slowdown": {"target": {"node": "web"}, "cpu_share": 0.2, "delay_ms": 30},
