@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 EXPERIMENT ?= experiments/network_congestion.json
 TESTS ?=
 
-.PHONY: help venv demo test test-quick test-backends test-clean-runs lint bench lock clean
+.PHONY: help venv demo test test-quick test-backends test-clean-runs soak lint bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,9 @@ test-backends: venv ## only the tests against real third-party servers (need nod
 
 test-clean-runs: venv ## 20 runs of each shipped experiment on a healthy stack; resumable, about two hours
 	$(BIN)/python -m tests.longer.clean_runs
+
+soak: venv ## 200 kills of the conductor at random points of random faults; prints what is left: 0
+	$(BIN)/python -m tests.longer.kill_soak
 
 lint: venv ## style, types and the arrows between rooms
 	$(BIN)/ruff check .

@@ -4,10 +4,13 @@ ChaosError
 ├── UsageError                  2  bad arguments; nothing was touched
 │   ├── InvalidInput            2  a file with problems: all of them, with file:line:col
 │   ├── UnsafeTarget            2  the stack is not marked as staging, or a cap is exceeded
-│   └── NoSuchTarget            2  a selector that matches nothing
+│   ├── NoSuchTarget            2  a selector that matches nothing
+│   └── Refused                 2  an operator has halted all runs, or another run has this target
+├── Stopped                     1  a stop condition of the experiment was met; everything was healed
 ├── CannotJudge                 3  the run cannot give a verdict
 │   ├── StackFailed             3  a stack did not start, or went away
 │   ├── LoadFailed              3  the virtual users did not start, or died
+│   ├── Halted                  3  an operator ended all runs; everything was healed
 │   └── StorageFailed           3  the run directory cannot be written (disk full)
 ├── StillDirty                  4  something injected could not be taken back
 ├── InternalError               5  a bug of ours
@@ -85,6 +88,16 @@ class NoSuchTarget(UsageError):
     """A selector that matches nothing in the stack."""
 
 
+class Refused(UsageError):
+    """No run may begin here now: an operator has halted all runs, or another run has this target."""
+
+
+class Stopped(ChaosError):
+    """A stop condition of the experiment was met: the method ended early, healed, and the run is judged."""
+
+    exit_code = ExitCode.FAIL
+
+
 class CannotJudge(ChaosError):
     """The run can give no verdict."""
 
@@ -97,6 +110,10 @@ class StackFailed(CannotJudge):
 
 class LoadFailed(CannotJudge):
     """The virtual users did not start, or died."""
+
+
+class Halted(CannotJudge):
+    """An operator ended every run on this machine; everything was healed."""
 
 
 class StorageFailed(CannotJudge):

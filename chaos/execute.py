@@ -9,18 +9,22 @@ import platform
 import shutil
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chaos import __version__
-from chaos.engine import toolkit
+from chaos.engine import leftovers, toolkit
+from chaos.engine.admission import admit
 from chaos.engine.rundir import RunDirectory, storage
 from chaos.engine.session import Session, expect
 from chaos.errors import ExitCode, Interrupted, StillDirty
 from chaos.experiment.document import load
 from chaos.experiment.overrides import parse_sets, settings_of
 from chaos.experiment.plan import make_plan
+from chaos.experiment.policy import rulings
+from chaos.experiment.policyfile import docker_context, load_policy
 from chaos.report import publish, tell
 from chaos.report.live import view_for
 from chaos.report.terminal import make_console, print_verdict
@@ -30,9 +34,12 @@ from chaos.verdict.judge import judge
 from chaos.verdict.run import load_run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from chaos.experiment.overrides import Overrides
     from chaos.model.experiment import Experiment
     from chaos.model.plan import Plan
+    from chaos.model.policy import Policy
     from chaos.model.stack import StackSpec
     from chaos.model.verdict import Verdict
 
@@ -58,6 +65,7 @@ class Ready:
 
     plan: Plan
     attach: str = ""
+    policy: Policy | None = None
 
 
 def prepare(options: Options) -> Ready:
@@ -69,7 +77,18 @@ def prepare(options: Options) -> Ready:
     if options.stack is not None:
         experiment = experiment.model_copy(update={"stack": options.stack})
     spec, attach = survey(experiment, changes)
-    return Ready(make_plan(experiment, spec), attach)
+    return ruled(Ready(make_plan(experiment, spec), attach))
+
+
+def ruled(ready: Ready) -> Ready:
+    """With what the operator's policy says, where one rules; raises `InvalidInput` for a policy that is none."""
+    policy = load_policy()
+    if policy is None:
+        return ready
+    stack = ready.attach or ready.plan.experiment.stack
+    now = datetime.now().astimezone()
+    said = rulings(policy, ready.plan, stack=stack, context=docker_context(os.environ), now=now)
+    return Ready(ready.plan.model_copy(update={"policy": said}), ready.attach, policy)
 
 
 def survey(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, str]:
@@ -86,34 +105,62 @@ def survey(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, str]:
 def execute(options: Options) -> ExitCode:
     """Run an experiment of ours whole; returns the exit code, raises what kept it from a verdict."""
     ready = prepare(options)
-    directory = open_directory(options.runs_dir, ready.plan)
-    view = view_for(make_console(), json=options.json, env=os.environ)
-    session = Session(ready.plan, directory, view, attach=ready.attach)
-    expect(session)
-    with contextlib.closing(view), contextlib.closing(session):
+    directory = RunDirectory.named(options.runs_dir, Path(ready.plan.experiment.file).stem)
+    leftovers.sweep()
+    for note in leftovers.notes():
+        sys.stderr.write(f"note: {note}\n")
+    session = session_for(ready, directory, json=options.json)
+    with audited(session):
+        written = run(session)
         try:
-            journal = toolkit.conduct(ready.plan.experiment.document, directory.path / "logs" / "chaostoolkit.log")
+            verdict = conclude(session)
+            report(verdict, directory.path, as_json=options.json)
         finally:
-            expect(None)
-    written = directory.write_json("journal.json", journal)
-    try:
-        verdict = conclude(session)
-        report(verdict, directory.path, as_json=options.json)
-    finally:
-        if options.journal is not None:
-            with storage(options.journal):
-                shutil.copyfile(written, options.journal)
+            if options.journal is not None:
+                with storage(options.journal):
+                    shutil.copyfile(written, options.journal)
+    if isinstance(session.trouble, StillDirty):
+        raise session.trouble
     return verdict.exit_code
 
 
-def open_directory(root: Path, plan: Plan) -> RunDirectory:
-    """The run's directory with what is known before it: the experiment as it was, and the plan."""
+def session_for(ready: Ready, directory: RunDirectory, *, json: bool) -> Session:
+    """A session with its place among the runs in progress; whoever gets it must close it. Raises as `admit` does."""
+    admission = admit(ready.plan, directory.path, attach=ready.attach, policy=ready.policy)
+    view = view_for(make_console(), json=json, env=os.environ)
+    return Session(ready.plan, directory, view, admission, attach=ready.attach)
+
+
+def run(session: Session) -> Path:
+    """Let the toolkit carry the experiment out; the session is closed then. Returns the journal's file."""
+    with contextlib.closing(session.view), contextlib.closing(session):
+        fill_directory(session.directory, session.plan)
+        expect(session)
+        log = session.directory.path / "logs" / "chaostoolkit.log"
+        try:
+            journal = toolkit.conduct(session.plan.experiment.document, log)
+        finally:
+            expect(None)
+    return session.directory.write_json("journal.json", journal)
+
+
+@contextlib.contextmanager
+def audited(session: Session) -> Iterator[None]:
+    """Write whatever keeps a run from its verdict into the audit log."""
+    try:
+        yield
+    except BaseException as error:
+        session.admission.failed(error)
+        raise
+
+
+def fill_directory(directory: RunDirectory, plan: Plan) -> None:
+    """Make the run's directory with what is known before it: the experiment as it was, and the plan."""
     file = Path(plan.experiment.file)
-    directory = RunDirectory.create(root, file.stem)
+    directory.make()
     if file.is_file():
         directory.write(f"experiment{file.suffix}", file.read_text(encoding="utf-8"))
     write_plan(directory, plan)
-    return directory
 
 
 def write_plan(directory: RunDirectory, plan: Plan) -> None:
@@ -128,14 +175,14 @@ def write_plan(directory: RunDirectory, plan: Plan) -> None:
 
 
 def conclude(session: Session) -> Verdict:
-    """Judge a run that has ended and write its reports; raises what ended it early."""
-    if session.trouble is not None:
+    """Judge a run that has ended and write its reports; raises what ended it too early for that."""
+    if session.trouble is not None and not session.will_be_judged:
         if isinstance(session.trouble, Interrupted):
             session.trouble.hint = f"chaos judge {session.directory.path}   what was seen until then"
-        dirty = isinstance(session.trouble, StillDirty)
-        raise session.trouble if dirty else session.crash or session.trouble
+        raise session.crash or session.trouble
     record = load_run(session.directory.path)
     verdict = judge(record.history, record.checks)
+    session.admission.judged(verdict)
     publish(record, verdict, session.directory.path)
     return verdict
 
@@ -157,7 +204,9 @@ def session_for_document(document: dict[str, Any]) -> Session:
     file = directory.write_json("experiment.json", written)
     ready = prepare(Options(str(file)))
     write_plan(directory, ready.plan)
-    return Session(ready.plan, directory, view_for(make_console(), json=False, env=os.environ), attach=ready.attach)
+    for note in leftovers.notes():
+        logging.getLogger("chaostoolkit").warning("collab-chaos: %s", note)
+    return session_for(ready, directory, json=False)
 
 
 def conclude_stock(session: Session, journal: dict[str, Any]) -> None:
@@ -165,12 +214,16 @@ def conclude_stock(session: Session, journal: dict[str, Any]) -> None:
     session.view.close()
     log = logging.getLogger("chaostoolkit")
     try:
-        verdict = conclude(session)
+        with audited(session):
+            verdict = conclude(session)
         report(verdict, session.directory.path, as_json=False)
     except Exception as error:  # noqa: BLE001 - the toolkit would pass over it in silence, and call the run a success
         log.error("collab-chaos: %s", error)  # noqa: TRY400 - the toolkit's log is read by people
         journal["deviated"] = True
         return
     log.info("collab-chaos: %s, %s", verdict.outcome.value, session.directory.path / "report.html")
+    if session.trouble is not None:
+        trouble = session.trouble
+        log.error("collab-chaos: %s", "; ".join((trouble.message, *trouble.evidence, trouble.hint)).removesuffix("; "))
     if verdict.exit_code is not ExitCode.PASS:
         journal["deviated"] = True

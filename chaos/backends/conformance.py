@@ -204,7 +204,9 @@ async def offline_edits_merge(stage: Stage) -> None:
 
 async def forgotten_copy_is_empty(stage: Stage) -> None:
     """A client that forgot its copy has nothing until it reads the server's again."""
-    one = stage.client()
+    # Somebody stays: a server may forget a document that nobody has open.
+    one, other = stage.client(), stage.client()
+    await other.open()
     await one.open()
     await one.edit("kept by the server")
     await one.cut()
@@ -213,6 +215,7 @@ async def forgotten_copy_is_empty(stage: Stage) -> None:
     await one.open()
     _must(one.tokens() == ("kept by the server",), "and the server's copy is read again")
     await one.close()
+    await other.close()
 
 
 async def cut_edit_stays_open(stage: Stage) -> None:

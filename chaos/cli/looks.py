@@ -45,6 +45,7 @@ def look(runs_dir: Path) -> list[Finding]:
         ("state directory", lambda: _writable("state directory", state.root(), "COLLAB_CHAOS_STATE")),
         ("run directory", lambda: _writable("run directory", runs_dir, "--runs-dir")),
         ("left behind", _left_behind),
+        ("operator", _operator),
         ("docker engine", _docker),
         ("node and npm", _node),
         ("kernel netem", _netem),
@@ -142,13 +143,28 @@ def _writable(what: str, directory: Path, setting: str) -> Finding:
 
 
 def _left_behind() -> Finding:
-    from chaos.engine.ledger import ledgers
+    from chaos.engine.leftovers import notes
 
-    entries = [entry for ledger in ledgers() for entry in ledger.open_entries()]
-    if entries:
-        runs = sorted({entry.run for entry in entries})
-        return Finding("left behind", "without", f"{len(entries)} faults of {', '.join(runs)}", "chaos heal")
+    found = notes()
+    if found:
+        return Finding("left behind", "without", "; ".join(found), "chaos heal")
     return Finding("left behind", "yes", "nothing to heal")
+
+
+def _operator() -> Finding:
+    """A halt and a policy decide whether anything runs here at all."""
+    from chaos.engine.halt import halted
+    from chaos.errors import InvalidInput
+    from chaos.experiment.policyfile import load_policy
+
+    stands = halted()
+    if stands is not None:
+        return Finding("operator", "no", str(stands), "chaos halt --lift")
+    try:
+        policy = load_policy()
+    except InvalidInput as error:
+        return Finding("operator", "no", "; ".join(error.evidence), error.hint)
+    return Finding("operator", "yes", f"policy {policy.file}" if policy else "no policy, no halt")
 
 
 def _docker() -> Finding:

@@ -36,6 +36,15 @@ def lines(plan: Plan) -> Iterator[str]:
         yield ""
         yield "notes"
         yield from (f"  {note}" for note in plan.notes)
+    if plan.policy:
+        yield ""
+        forbidden = [one for one in plan.policy if not one.allowed]
+        yield "operator's policy" + (": does not allow this run" if forbidden else ": allows it")
+        yield from (f" {' ' if one.allowed else '!'} {one}" for one in plan.policy)
+    if plan.experiment.stop:
+        yield ""
+        yield "stops early, healed, if"
+        yield from (f"  {rule.text}" for rule in plan.experiment.stop)
     yield ""
     yield "nothing was touched"
 

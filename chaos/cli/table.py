@@ -29,6 +29,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("plan", RUN, "Show what a run would touch; touches nothing."),
     Entry("validate", RUN, "Check experiment files: every problem at once."),
     Entry("heal", RUN, "Take back everything that runs left behind."),
+    Entry("halt", RUN, "End every run on this machine and let none begin."),
     Entry("judge", READ, "Give the verdict on a recorded run again."),
     Entry("report", READ, "Write the reports of a recorded run again."),
     Entry("list", READ, "List what is installed: faults, checks, stacks and more."),

@@ -10,6 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from chaos.engine.steps import Step, Steps, unwatched
 from chaos.errors import CannotJudge, ChaosError, NoSuchTarget, StillDirty
 from chaos.faults.base import Fault, Injection
 from chaos.faults.measure import owned_keys
@@ -33,7 +34,10 @@ logger = logging.getLogger(__name__)
 
 
 class Injector:
-    """Runs faults on one stack. `tell(step, fault id, data)` hears of intent, on, bite, off and off-proof."""
+    """Runs faults on one stack. `tell(step, fault id, data)` hears of intent, on, bite, off and off-proof.
+
+    `steps` hears of the moments at which a process may die; give the ledger the same.
+    """
 
     def __init__(
         self,
@@ -42,12 +46,15 @@ class Injector:
         seed: int,
         stop: threading.Event,
         tell: Callable[[str, str, dict[str, Any]], None],
+        *,
+        steps: Steps = unwatched,
     ) -> None:
         self.runtime = runtime
         self.ledger = ledger
         self.seed = seed
         self.stop = stop
         self.tell = tell
+        self._steps = steps
         self._count = 0
         self._running = 0
         self._changed = threading.Condition()
@@ -86,12 +93,16 @@ class Injector:
         during: list[dict[str, Any]] = []
         try:
             fault.inject(injection)
+            self._steps(Step.INJECT)
             began = time.monotonic()
             self.tell("on", injection.id, {"reach": reach.model_dump(), "aim": injection.aim.model_dump()})
             self.ledger.step(injection.id, "injected")
+            self._steps(Step.INJECTED)
             with Renewal(self.runtime, injection.id):
                 evidence = self._hold(fault, injection, before, during, began)
+                self._steps(Step.HOLD)
         finally:
+            self._steps(Step.HEAL)
             self.heal(injection.id)
         self._prove_off(fault, injection, before)
         return evidence
@@ -100,7 +111,9 @@ class Injector:
         """Take one fault back; raises `StillDirty` with what is left."""
         problems = self.ledger.heal(only=fault_id)
         if problems:
-            raise StillDirty("a fault could not be taken back", hint="chaos heal", evidence=problems)
+            raise StillDirty(
+                "a fault could not be taken back", hint=f"chaos heal --run {self.ledger.run}", evidence=problems
+            )
         self.tell("off", fault_id, {"says": "healed"})
 
     def _aim(self, fault: Fault) -> Injection:
@@ -111,7 +124,7 @@ class Injector:
             aim = resolve(fault.target, self.runtime.site.spec, self.seed, owned_keys(self.runtime.site))
         except NoSuchTarget as error:  # the plan had candidates; by now none of them has the role
             raise CannotJudge(error.message, hint=error.hint) from error
-        fault_id = f"{self.ledger.path.stem}.{number}"
+        fault_id = f"{self.ledger.run}.{number}"
         return Injection(id=fault_id, aim=aim, runtime=self.runtime, seed=self.seed + number, lease_s=LEASE_S)
 
     def _hold(
@@ -140,7 +153,8 @@ class Injector:
         during.append(fault.measure(injection))
         while injection.step < len(steps):
             self._wait(min(until, began + steps[injection.step]))
-            if self._over(until):
+            # What another process has healed meanwhile is not put in again.
+            if self._over(until) or not self._open(injection.id):
                 return injection
             # A look may have lasted longer than a step: go on where the time is.
             due = bisect.bisect_right(steps, time.monotonic() - began)
@@ -162,6 +176,9 @@ class Injector:
         """Whether it is gone although nobody took it back."""
         if fault_id in self.runtime.active():
             return False
+        return self._open(fault_id)
+
+    def _open(self, fault_id: str) -> bool:
         return any(entry.fault == fault_id for entry in self.ledger.open_entries())
 
     def _prove_off(self, fault: Fault, injection: Injection, before: dict[str, Any]) -> None:

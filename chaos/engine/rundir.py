@@ -39,17 +39,26 @@ class RunDirectory:
         return self.path.name
 
     @classmethod
-    def create(cls, root: Path, name: str) -> RunDirectory:
-        """Make a fresh one; raises `StorageFailed`."""
+    def named(cls, root: Path, name: str) -> RunDirectory:
+        """A fresh one that is not made yet: a run that is refused leaves nothing."""
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "run"
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        path = (root / f"{stamp}-{slug}-{secrets.token_hex(2)}").absolute()
-        with storage(path):
-            path.mkdir(parents=True)
-            (path / "logs").mkdir()
-            (path / "events").mkdir()
-            _point(root / "latest", path.name)
-        return cls(path)
+        return cls((root / f"{stamp}-{slug}-{secrets.token_hex(2)}").absolute())
+
+    @classmethod
+    def create(cls, root: Path, name: str) -> RunDirectory:
+        """Name and make one; raises `StorageFailed`."""
+        directory = cls.named(root, name)
+        directory.make()
+        return directory
+
+    def make(self) -> None:
+        """Make it, and point `latest` at it; raises `StorageFailed`."""
+        with storage(self.path):
+            self.path.mkdir(parents=True)
+            (self.path / "logs").mkdir()
+            (self.path / "events").mkdir()
+            _point(self.path.parent / "latest", self.path.name)
 
     def write(self, name: str, text: str) -> Path:
         """Write a file whole or not at all."""

@@ -8,11 +8,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from chaos.engine.halt import Watch
 from chaos.engine.injector import Injector
-from chaos.engine.ledger import Ledger
+from chaos.engine.ledger import Entry, Ledger
+from chaos.engine.leftovers import put_away
 from chaos.engine.rundir import storage
 from chaos.engine.signals import Shield
-from chaos.errors import CannotJudge, ChaosError, InternalError, StillDirty, UsageError
+from chaos.engine.stops import StopWatch
+from chaos.errors import CannotJudge, ChaosError, InternalError, StillDirty, Stopped, UsageError
 from chaos.faults import registry
 from chaos.load.client import LoadProcess
 from chaos.model.event import Phase, Type
@@ -22,7 +25,9 @@ from chaos.runtimes.process import attach_stack, start_stack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from chaos.engine.admission import Admission
     from chaos.engine.rundir import RunDirectory
+    from chaos.model.experiment import StopRule
     from chaos.model.fault import Evidence
     from chaos.model.plan import Plan
     from chaos.model.view import View
@@ -63,8 +68,12 @@ def in_progress() -> bool:
 class Session:
     """One run, from the start of its stack to the end of its record. Not reusable."""
 
-    def __init__(self, plan: Plan, directory: RunDirectory, view: View, *, attach: str = "") -> None:
+    def __init__(
+        self, plan: Plan, directory: RunDirectory, view: View, admission: Admission, *, attach: str = ""
+    ) -> None:
         self.plan = plan
+        self.admission = admission
+        """Given up when the run is closed."""
         self.attach = attach
         """Id of a running stack to use; empty: start one, which ends with the run."""
         self.directory = directory
@@ -81,6 +90,7 @@ class Session:
         self._exits = contextlib.ExitStack()
         self._recorder: Recorder | None = None
         self.stack: RunningStack
+        self.stops: StopWatch
         self.load: LoadProcess
         self.ledger: Ledger
         self._injector: Injector
@@ -95,14 +105,19 @@ class Session:
         self._recorder = self._exits.enter_context(
             contextlib.closing(Recorder(self.directory.path / "events" / f"{CONDUCTOR}.msgpack", CONDUCTOR))
         )
+        watch = Watch(self.shield.end)
+        watch.start()
+        self._exits.callback(watch.end)
         self.ledger = Ledger.create(self.directory.id)
         self._exits.callback(self._keep_ledger)
+        self._exits.callback(self._look_once_more)
         self.stack = self._open_stack()
         self._exits.callback(self.stack.close, self.directory.path / "logs")
         self.directory.write_json("site.json", self.stack.site.model_dump(exclude={"spec"}))
         self._injector = Injector(self.stack.runtime, self.ledger, plan.seed, self.shield.stop, self._tell)
         self.load = LoadProcess.start(self._load_plan(), self.directory.path)
-        self.load.on_second = self.view.second
+        self.stops = StopWatch(plan.experiment.stop, self._stop)
+        self.load.on_second = self._second
         self._exits.callback(self.load.kill)
         self.shield.check()
         self._enter(Phase.WARM_UP, plan.experiment.phases.warm_up)
@@ -116,9 +131,11 @@ class Session:
         model = registry().get(fault)
         if model is None:
             raise UsageError(f"unknown fault {fault!r}", hint=f"there are {', '.join(registry())}")
-        if self.phase is not Phase.FAULT:
-            self._enter(Phase.FAULT, float(arguments.get("duration", 0)))
         with self.remembering():
+            self.shield.check()
+            self.stops.arm()
+            if self.phase is not Phase.FAULT:
+                self._enter(Phase.FAULT, float(arguments.get("duration", 0)))
             evidence = self._injector.run(model(**arguments), name)
             self.shield.check()
         return evidence
@@ -129,14 +146,21 @@ class Session:
         with self.remembering():
             self._injector.end_all()
             self.heal()
+            self.stops.disarm()
+            self.shield.check()
             self._enter(Phase.RECOVERY, seconds)
             self.wait(seconds)
 
     def heal(self) -> None:
         """Take back everything that the ledger has open; raises `StillDirty`."""
-        problems = self.ledger.heal() if hasattr(self, "ledger") else ()
+
+        def off(entry: Entry, _said: str) -> None:
+            self._tell("off", entry.fault, {"says": "healed"})
+
+        problems = self.ledger.heal(off) if hasattr(self, "ledger") else ()
         if problems:
-            raise StillDirty("a fault could not be taken back", hint="chaos heal", evidence=problems)
+            hint = f"chaos heal --run {self.directory.id}"
+            raise StillDirty("a fault could not be taken back", hint=hint, evidence=problems)
 
     def wait(self, seconds: float) -> None:
         """Let time pass while the load runs; ends at once on a signal or when the load or the stack dies."""
@@ -166,16 +190,22 @@ class Session:
             if self._recorder is not None:
                 with self._noting():
                     self.heal()
-                if self.trouble is None:
+                if self.will_be_judged:
                     with self._noting():
                         self._finish_load()
         finally:
             with self._noting():
                 self._exits.close()
-            self._look_once_more()
+            with self._noting():
+                self.admission.leave()
+
+    @property
+    def will_be_judged(self) -> bool:
+        """Whether a verdict is due: nothing ended the run early, or only a stop condition or a fault that stays did."""
+        return self.trouble is None or isinstance(self.trouble, Stopped | StillDirty)
 
     def _look_once_more(self) -> None:
-        """Dirty is what is still there at the very end; what a later attempt or the stack's end took back is not."""
+        """Dirty is what is still there at the very end, and stands in the record; what is gone by then is not."""
         with self._noting():
             self.heal()
             if isinstance(self.trouble, StillDirty):
@@ -183,12 +213,15 @@ class Session:
                 self.trouble = CannotJudge(
                     "a fault could not be taken back in time; it is gone by now", evidence=evidence
                 )
+        if isinstance(self.trouble, StillDirty):
+            self._record(Type.INFO, "dirty", value=list(self.trouble.evidence))
 
     def _keep_ledger(self) -> None:
-        """A copy beside the record: the ledger itself stays where `chaos heal` looks for it."""
+        """A copy beside the record: the ledger itself stays where `chaos heal` looks for it while anything is open."""
         with storage(self.directory.path):
             text = self.ledger.path.read_text(encoding="utf-8")
         self.directory.write("ledger.jsonl", text)
+        put_away(self.ledger)
 
     def _let_go(self) -> None:
         global _current  # noqa: PLW0603
@@ -198,7 +231,7 @@ class Session:
 
     def note(self, error: ChaosError) -> None:
         """Remember the failure that ended the run; a fault that stays outranks what came before."""
-        if self.trouble is None or isinstance(error, StillDirty):
+        if self.trouble is None or isinstance(error, StillDirty) or isinstance(self.trouble, Stopped):
             self.trouble = error
 
     @contextlib.contextmanager
@@ -225,6 +258,8 @@ class Session:
             return attach_stack(self.attach)
         began = time.monotonic()
         stack = start_stack(self.plan.spec, on_progress=lambda _: self.shield.check())
+        if stack.site.id:
+            self.admission.started(stack.site.id)
         size = f"{len(stack.site.node_ports)} nodes, {len(stack.site.link_ports)} links"
         self.view.say(f"stack {stack.site.spec.stack} is up after {time.monotonic() - began:.1f} s: {size}")
         return stack
@@ -246,12 +281,22 @@ class Session:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="finish") as pool:
             finished = pool.submit(self.load.finish, FINISH_S)
             while not finished.done():
-                if self.shield.stop.wait(0.1):
+                if self.shield.abandon.wait(0.1):
                     self.load.kill()
                     self.shield.check()
             finished.result()
         self.stack.check()
         self._enter(Phase.END, 0)
+
+    def _second(self, data: dict[str, Any]) -> None:
+        self.view.second(data)
+        self.stops.second(data)
+
+    def _stop(self, rule: StopRule, figures: dict[str, Any]) -> None:
+        """A stop condition is met: say so in the record, and let everything that waits go on to heal."""
+        self._record(Type.INFO, "stop", key=rule.text, value=figures)
+        self.view.say(f"stop condition met: {rule.text}; healing")
+        self.shield.end(Stopped(f"the stop condition {rule.text} was met; everything was healed"))
 
     def _enter(self, phase: Phase, seconds: float) -> None:
         self.phase = phase

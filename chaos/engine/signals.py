@@ -1,4 +1,4 @@
-"""A signal sets a flag and nothing else: no exception can land between a fault and the ledger's line about it."""
+"""What ends a run early sets a flag and nothing else: no exception can land between a fault and the ledger's line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
-from chaos.errors import ExitCode, Interrupted
+from chaos.errors import ChaosError, ExitCode, Interrupted, Stopped
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -23,8 +23,12 @@ class Shield:
 
     def __init__(self) -> None:
         self.stop = threading.Event()
-        """Set by the first signal; everything that waits in a run waits on it."""
+        """Set by the first reason to end; everything that waits in a run waits on it."""
+        self.abandon = threading.Event()
+        """Set by a reason that leaves no time for the final reads either: a signal, a halt."""
         self.received: signal.Signals | None = None
+        self.reason: ChaosError | None = None
+        """What else ended the run: a halt outranks a stop condition."""
         self._before: dict[signal.Signals, object] = {}
 
     def arm(self) -> None:
@@ -44,12 +48,23 @@ class Shield:
                 signal.signal(number, before)  # type: ignore[arg-type]  # what signal.signal returned, it takes
             self._before.clear()
 
+    def end(self, reason: ChaosError) -> None:
+        """End the run from another thread: healed, and judged only if the reason is `Stopped`."""
+        if self.reason is None or isinstance(self.reason, Stopped):
+            self.reason = reason
+        if not isinstance(reason, Stopped):
+            self.abandon.set()
+        self.stop.set()
+
     def check(self) -> None:
-        """Raise `Interrupted` if a signal came."""
+        """Raise what ends the run, if something does: `Interrupted` before anything else."""
         if self.received is not None:
             raise Interrupted(CODES[self.received])
+        if self.reason is not None:
+            raise self.reason
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if self.received is None:
             self.received = signal.Signals(number)
+        self.abandon.set()
         self.stop.set()

@@ -24,7 +24,8 @@ def conduct(document: dict[str, Any], log: Path) -> dict[str, Any]:
     of strategies: what was injected is healed on every way out.
     """
     logger = logging.getLogger("chaostoolkit")
-    for handler in list(logger.handlers):
+    before, propagated = list(logger.handlers), logger.propagate
+    for handler in before:
         logger.removeHandler(handler)
     handler = _Log(log, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -38,6 +39,9 @@ def conduct(document: dict[str, Any], log: Path) -> dict[str, Any]:
     finally:
         logger.removeHandler(handler)
         handler.close()
+        logger.propagate = propagated
+        for handler in before:
+            logger.addHandler(handler)
 
 
 class _Log(logging.FileHandler):

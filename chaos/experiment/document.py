@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ from chaos.model.experiment import Experiment
 
 if TYPE_CHECKING:
     from chaos.experiment.overrides import Overrides
+
+_SCHEMA_LINE = re.compile(r'^\s*"\$schema":.*\n', re.MULTILINE)
 
 
 def shipped() -> dict[str, Path]:
@@ -88,8 +90,10 @@ def copy_out(name: str, to: str) -> Path:
         raise UsageError(f"{target} exists; it stays as it is", hint="give another name")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with source.open("rb") as read, target.open("xb") as write:
-            shutil.copyfileobj(read, write)
+        # The schema's path is that of the file it was; `chaos schema` writes one to name instead.
+        text = _SCHEMA_LINE.sub("", source.read_text(encoding="utf-8"), count=1)
+        with target.open("x", encoding="utf-8") as write:
+            write.write(text)
     except OSError as error:
         raise UsageError(f"{target} cannot be written: {error.strerror}") from error
     return target

@@ -8,11 +8,12 @@ import pkgutil
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from chaos.experiment.stock import HYPOTHESIS
+from chaos.experiment.stops import parse_stop
 from chaos.experiment.suggest import did_you_mean
 from chaos.experiment.thresholds import PHASES, BadThreshold, parse_threshold
 from chaos.experiment.variables import fill
 from chaos.faults import registry
-from chaos.model.experiment import Experiment, Injection, LoadSpec, PhaseSpec, Threshold
+from chaos.model.experiment import Experiment, Injection, LoadSpec, PhaseSpec, StopRule, Threshold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,7 @@ CONTROL = "chaos.actions.control"
 FUNCTIONS = ("inject", "recover", "heal")
 EXTENSION_KEYS = (
     "name", "stack", "seed", "load", "phases", "thresholds", "assurance", "allow_whole_service",
+    "allow_all_users", "stop",
 )  # fmt: skip
 ASSURANCES = ("measured", "proven")
 PACKAGES = ("chaos", "probes")
@@ -82,8 +84,10 @@ def read(report: Report, document: dict[str, Any]) -> Experiment:
         phases=_part(report, path, extension, "phases", PhaseSpec),
         thresholds=_thresholds(report, path, extension),
         injections=_injections(report, document),
+        stop=_stops(report, path, extension),
         assurance=_assurance(report, path, extension),
-        allow_whole_service=_reason(report, path, extension),
+        allow_whole_service=_reason(report, path, extension, "allow_whole_service"),
+        allow_all_users=_reason(report, path, extension, "allow_all_users"),
     )
 
 
@@ -131,14 +135,30 @@ def _assurance(report: Report, path: KeyPath, extension: dict[str, Any]) -> Lite
     return cast("Literal['measured', 'proven']", word) if known else "measured"
 
 
-def _reason(report: Report, path: KeyPath, extension: dict[str, Any]) -> str:
-    if "allow_whole_service" not in extension:
+def _reason(report: Report, path: KeyPath, extension: dict[str, Any], name: str) -> str:
+    if name not in extension:
         return ""
-    reason = extension["allow_whole_service"]
+    reason = extension[name]
     if reason is True:
-        report.say((*path, "allow_whole_service"), "allow_whole_service must be the reason, in words, not true")
+        report.say((*path, name), f"{name} must be the reason, in words, not true")
         return ""
-    return str(reason) if report.text((*path, "allow_whole_service"), reason) else ""
+    return str(reason) if report.text((*path, name), reason) else ""
+
+
+def _stops(report: Report, path: KeyPath, extension: dict[str, Any]) -> tuple[StopRule, ...]:
+    rules = extension.get("stop", [])
+    found: list[StopRule] = []
+    if not report.typed((*path, "stop"), rules, list):
+        return ()
+    for index, text in enumerate(rules):
+        here = (*path, "stop", index)
+        if not report.typed(here, text, str):
+            continue
+        try:
+            found.append(parse_stop(text, report.located.place(here)))
+        except BadThreshold as error:
+            report.say(here, f"stop condition {text!r}: {error.message}", error.hint, offset=error.offset)
+    return tuple(found)
 
 
 def _thresholds(report: Report, path: KeyPath, extension: dict[str, Any]) -> tuple[Threshold, ...]:

@@ -66,7 +66,7 @@ class _Aimed:
 def make_plan(experiment: Experiment, spec: StackSpec) -> Plan:
     """Aim every fault and count what can be judged.
 
-    Raises `UnsafeTarget` (the stack is not marked as staging, or a service would be hit whole without a reason),
+    Raises `UnsafeTarget` (the stack is not marked as staging, or a service or all users would be hit without a reason),
     `NoSuchTarget` (a target that matches nothing, or nothing that its fault can hit).
     """
     if not experiment.ours:
@@ -80,6 +80,8 @@ def make_plan(experiment: Experiment, spec: StackSpec) -> Plan:
         _must_hit_something(one)
         _must_be_ours(one, spec)
     notes = [note for one in aimed for note in _whole_services(one, spec, experiment.allow_whole_service)]
+    blast = _blast(aimed, spec)
+    notes += _all_users(blast, experiment.allow_all_users or experiment.allow_whole_service)
     phases, starts = _timeline(experiment)
     counted = samplings(experiment.thresholds, experiment.load, phases)
     total = sum(phase.seconds for phase in phases)
@@ -89,7 +91,7 @@ def make_plan(experiment: Experiment, spec: StackSpec) -> Plan:
         seed=experiment.seed,
         injections=tuple(_planned(one, spec, at) for one, at in zip(aimed, starts, strict=True)),
         phases=phases,
-        blast=_blast(aimed, spec),
+        blast=blast,
         samplings=counted,
         notes=(*notes, *_too_short(experiment), *_shortages(counted, experiment.assurance)),
         total_s=total,
@@ -146,6 +148,16 @@ def _whole_services(one: _Aimed, spec: StackSpec, reason: str) -> Iterator[str]:
                 f"{one.injection.place}: {one.injection.fault} would hit {nodes} of service {service}", hint=hint
             )
         yield f"{one.injection.fault} hits {nodes} of service {service}, allowed because: {reason}"
+
+
+def _all_users(blast: Blast, reason: str) -> Iterator[str]:
+    """Say that every user may feel it; raises without a reason. A stack of one region has no other to spare."""
+    if len(blast.users) == 1 or min(blast.users.values()) < 1:
+        return
+    if not reason:
+        hint = 'narrow the target to a region or a node, or say why in "allow_all_users"'
+        raise UnsafeTarget("every user of every region may feel the faults of this experiment", hint=hint)
+    yield f"every user may feel it, allowed because: {reason}"
 
 
 def _hits(one: _Aimed, spec: StackSpec) -> Iterator[tuple[str, int, int]]:

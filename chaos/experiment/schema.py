@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from chaos.experiment import ours, stock
+from chaos.experiment import ours, stock, stops
 from chaos.experiment.thresholds import PATTERN, PHASES
 from chaos.faults import registry
 from chaos.model.experiment import LoadSpec, PhaseSpec
@@ -104,8 +104,14 @@ def _extension(definitions: dict[str, Schema]) -> Schema:
         "load": _model(LoadSpec, definitions),
         "phases": _model(PhaseSpec, definitions),
         "thresholds": {**_object(dict.fromkeys(PHASES, rules)), "description": "METRIC OP NUMBER [%|ms|s], per phase."},
+        "stop": {
+            "type": "array",
+            "items": {"type": "string", "pattern": stops.PATTERN, "examples": ["join.success < 50% for 10 s"]},
+            "description": "METRIC OP NUMBER UNIT for SECONDS s: what ends the method early, healed.",
+        },
         "assurance": {"enum": list(ours.ASSURANCES), "description": "How sure a pass must be."},
         "allow_whole_service": {**_TEXT, "description": "Why every node of a service may be hit."},
+        "allow_all_users": {**_TEXT, "description": "Why every user of every region may feel it."},
     }
     return {**_object(properties, ("name",)), "description": "What is ours in the experiment."}
 

@@ -97,9 +97,9 @@ def parse_threshold(text: str, phase: str, place: Place | None = None) -> Thresh
         raise BadThreshold("a threshold begins with a metric", at, "for example join.success >= 99%")
     dimension = METRICS.get(metric)
     if dimension is None:
-        raise BadThreshold(f"there is no metric {metric!r}", at, _metric_hint(metric))
+        raise BadThreshold(f"there is no metric {metric!r}", at, metric_hint(metric))
     _check_operator(dimension, found["op"], found.start("op"))
-    value = _value(dimension, found)
+    value = value_of(dimension, found)
     if dimension is Dimension.DURATION and phase not in {"recovery", "run"}:
         raise BadThreshold(f"{metric} is known only after the heal", at, "put it under recovery or run")
     named = cast("Literal['baseline', 'fault', 'recovery', 'run']", phase)
@@ -107,7 +107,8 @@ def parse_threshold(text: str, phase: str, place: Place | None = None) -> Thresh
     return Threshold(text=text.strip(), phase=named, metric=metric, op=op, value=value, place=place)
 
 
-def _metric_hint(metric: str) -> str:
+def metric_hint(metric: str) -> str:
+    """What may have been meant by a metric that there is none of."""
     flow, dot, part = metric.partition(".")
     if flow in FLOWS:
         return did_you_mean(
@@ -128,19 +129,25 @@ def _check_operator(dimension: Dimension, op: str, at: int) -> None:
         raise BadThreshold(f"{op} would pass when users suffer", at, f"did you mean {turned}?")
 
 
-def _value(dimension: Dimension, found: re.Match[str]) -> float:
-    """The number in the unit of `Threshold.value`."""
+def value_of(dimension: Dimension, found: re.Match[str]) -> float:
+    """The number of a match with `number` and `unit`, in the unit of `Threshold.value`; raises `BadThreshold`."""
     number, unit, at = found["number"], found["unit"], found.start("number")
-    if not _NUMBER.fullmatch(number):
-        said = f"{number or unit!r} is no number" if number or unit else "a number is missing here"
-        raise BadThreshold(said, at, _SAY_UNIT[dimension])
+    plain = number_at(number, at, _SAY_UNIT[dimension], unit)
     factor = _UNITS[dimension].get(unit)
     if factor is None:
         said = f"{unit!r} is no unit of a {dimension}" if unit else f"a {dimension} needs a unit"
         raise BadThreshold(said, found.start("unit"), _SAY_UNIT[dimension])
-    value = round(float(number) * factor, 12)
+    value = round(plain * factor, 12)
     if dimension is Dimension.SHARE and value > 1:
         raise BadThreshold(f"{number}{unit} is more than everybody", at, "" if unit else f"did you mean {number}%?")
     if dimension is Dimension.COUNT and not value.is_integer():
         raise BadThreshold("a count is a whole number", at)
     return value
+
+
+def number_at(number: str, at: int, hint: str, instead: str = "") -> float:
+    """A written number; `instead` is what stands there if it is empty. Raises `BadThreshold`."""
+    if not _NUMBER.fullmatch(number):
+        said = f"{number or instead!r} is no number" if number or instead else "a number is missing here"
+        raise BadThreshold(said, at, hint)
+    return float(number)

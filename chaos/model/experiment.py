@@ -64,6 +64,20 @@ class Threshold(Frozen):
     place: Place | None = None
 
 
+class StopRule(Frozen):
+    """When a run must end early: `join.success < 50% for 10 s`."""
+
+    text: str
+    metric: str
+    """`FLOW.success` or `FLOW.pNN`."""
+    op: Literal["<", "<=", ">=", ">"]
+    value: float
+    """A share as 0..1, a time in seconds."""
+    for_s: Seconds
+    """The figures are those of so many last seconds of the load together."""
+    place: Place | None = None
+
+
 class Injection(Frozen):
     """A fault that the method puts in: an action of `chaos.actions.inject`."""
 
@@ -90,6 +104,10 @@ class Experiment(Frozen):
     phases: PhaseSpec = PhaseSpec()
     thresholds: tuple[Threshold, ...] = ()
     injections: tuple[Injection, ...] = ()
+    stop: tuple[StopRule, ...] = ()
+    """The first that is met ends the method, healed."""
     assurance: Literal["measured", "proven"] = "measured"
     allow_whole_service: str = ""
     """A reason, where the experiment may hit every node of a service; empty: it may not."""
+    allow_all_users: str = ""
+    """A reason, where every user of every region may feel a fault; empty: they may not."""

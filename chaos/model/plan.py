@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, field_serializer
 
 from chaos.model.experiment import Experiment, Seconds
+from chaos.model.policy import Ruling
 from chaos.model.stack import Frozen, StackSpec
 from chaos.model.verdict import Place
 
@@ -93,6 +94,8 @@ class Plan(Frozen):
     samplings: tuple[Sampling, ...] = ()
     notes: tuple[str, ...] = ()
     """What a reader should know before: thresholds that cannot be judged, services that are hit whole."""
+    policy: tuple[Ruling, ...] = ()
+    """What the operator's policy says of it; empty where there is none."""
     total_s: Seconds = 0.0
     """From the load's start to the end of recovery."""
     horizon_s: Seconds = 0.0

@@ -12,11 +12,13 @@ from chaos.model.stack import Frozen
 
 
 class Outcome(enum.StrEnum):
-    """Three-valued; merged by priority fail > inconclusive > pass."""
+    """Of a check: three-valued; merged by priority fail > inconclusive > pass."""
 
     PASS = "pass"  # noqa: S105 - no password
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
+    DIRTY = "dirty"
+    """Of a run only, and it outranks the others: something that was injected could not be taken back."""
 
 
 class Kind(enum.StrEnum):

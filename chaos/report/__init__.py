@@ -41,7 +41,8 @@ def registry() -> dict[str, Renderer]:
 
 def tell(record: RunRecord | Story) -> Story:
     """The story of a record; a `Story` is one already."""
-    from chaos.report.story import Story, story_of  # noqa: PLC0415 - keeps the import of this package free of cost
+    from chaos.report.extract import story_of  # noqa: PLC0415 - keeps the import of this package free of cost
+    from chaos.report.story import Story  # noqa: PLC0415
 
     return record if isinstance(record, Story) else story_of(record)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SECONDS_KEPT = 240
 HAPPENINGS_KEPT = 40
+NAMED = 2
+"""More nodes than this are not named one by one."""
 NOT_USERS = frozenset({"null"})
 """Flows of the load that no user makes: its own yardstick."""
 
@@ -51,6 +53,8 @@ class Fault:
     name: str
     band: str = ""
     says: str = ""
+    where: str = ""
+    """Who is hit, once it is on."""
     duration: float = 0.0
     on: float | None = None
     off: float | None = None
@@ -86,7 +90,7 @@ class Feed:
             fault.band, fault.says = str(data.get("band", "")), str(data.get("says", ""))
             fault.duration = _number(data.get("duration"))
         elif kind == "on":
-            fault.on = self.clock()
+            fault.on, fault.where = self.clock(), _where(data.get("reach"))
         elif kind == "bite":
             fault.bit, fault.evidence = data.get("bit") is True, str(data.get("says", ""))
         elif kind == "off":
@@ -139,6 +143,18 @@ def quantile(values: Iterable[float], share: float) -> float | None:
     """The nearest-rank quantile; None of nothing."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
+
+
+def _where(reach: Any) -> str:
+    """A node or two by name, else the regions, else how many nodes."""
+    if not isinstance(reach, dict):
+        return ""
+    nodes, regions = list(reach.get("nodes") or ()), list(reach.get("regions") or ())
+    if reach.get("everything"):
+        return "everybody"
+    if nodes and (len(nodes) <= NAMED or not regions):
+        return ", ".join(nodes) if len(nodes) <= NAMED else f"{len(nodes)} nodes"
+    return ", ".join(regions)
 
 
 def _tick(data: Mapping[str, Any]) -> Tick:

@@ -42,7 +42,7 @@ class LineView:
             text = f"{fault.name}: {fault.says or 'about to begin'}"
             self._line(text + (f", {words.seconds(fault.duration)}" if fault.duration else ""))
         elif kind == "on":
-            self._line(f"{fault.name} is on", fault.band or "yellow")
+            self._line(" ".join(filter(None, (fault.name, "is on", fault.where))), fault.band or "yellow")
         elif kind == "bite":
             word = "bit" if fault.bit else "did not bite"
             self._line(f"{fault.name} {word}: {fault.evidence}", "" if fault.bit else "red")

@@ -70,7 +70,7 @@ class LiveView:
         with self._lock:
             fault = self._feed.step_of_fault(kind, data)
             told = {
-                "on": f"{fault.name} is on",
+                "on": " ".join(filter(None, (fault.name, "is on", fault.where))),
                 "bite": f"{fault.name} {'bit' if fault.bit else 'did not bite'}: {fault.evidence}",
                 "off": f"{fault.name} is off",
                 "off-proof": f"{fault.name} {'is gone' if data.get('clean') is True else 'is STILL THERE'}",
@@ -165,13 +165,14 @@ class LiveView:
         return (colours[-1] or "yellow") if colours else "blue"
 
     def _fault(self, fault: Fault) -> Text:
-        state = "off" if fault.off else "on" if fault.on else "coming"
+        state = "off" if fault.off else f"on {fault.where}".rstrip() if fault.on else "coming"
         proof = ""
         if fault.bit is not None:
             proof = f"   {'bit' if fault.bit else 'did not bite'}: {fault.evidence}"
-        block = (self._signs.full + " ", fault.band or "yellow") if state == "on" else (f"{self._signs.light} ", "dim")
+        now = state.startswith("on")
+        block = (self._signs.full + " ", fault.band or "yellow") if now else (f"{self._signs.light} ", "dim")
         says = self._signs.text(f"{fault.name} {state}   {fault.says}{proof}")
-        return Text.assemble(" ", block, (says, "" if state == "on" else "dim"))
+        return Text.assemble(" ", block, (says, "" if now else "dim"))
 
     def _users(self, width: int) -> Iterator[Text]:
         """A row per flow: success, p95 and a sparkline for each region, or for all where they do not fit."""

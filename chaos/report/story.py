@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chaos.verdict.run import RunRecord
 
 FLOWS = ("join", "rejoin", "resume", "leave", "say", "edit_ack", "edit")
 """The order in which reports show flows; others follow by name."""
@@ -188,10 +187,3 @@ class Story:
     def phase(self, name: str) -> PhaseSpan | None:
         """The phase of that name."""
         return next((phase for phase in self.phases if phase.name == name), None)
-
-
-def story_of(record: RunRecord) -> Story:
-    """The story of a record that was read from its directory."""
-    from chaos.report.extract import story_of as extract  # noqa: PLC0415 - telling needs the verdict's room, the values do not
-
-    return extract(record)

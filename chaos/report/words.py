@@ -43,6 +43,7 @@ BROKEN = {
     "D4": "Edits were applied more than once.",
     "D8": "Edits made offline were lost.",
     "recovery": "The stack did not come back in time.",
+    "stop": "Users fared so badly that the run was stopped.",
 }
 """What a failed check means to the people who use the product."""
 
@@ -191,7 +192,7 @@ def next_step(verdict: Verdict, story: Story) -> tuple[str, str]:
     file = shlex.quote(story.file or "EXPERIMENT")
     word = ending(verdict)
     if word == "DIRTY":
-        return "chaos heal", "takes out what is left"
+        return f"chaos heal --run {story.run_id}", "takes out what is left"
     if word == "BUG":
         return "chaos doctor", "says what can run here"
     if verdict.outcome is Outcome.FAIL:

@@ -26,6 +26,8 @@ class Violation:
     t_ns: int
     says: str
     events: tuple[tuple[int, str], ...] = ()
+    timed: bool = False
+    """Something came later than a bound: on a machine that was itself late this proves nothing of the stack."""
 
 
 @dataclass(slots=True)
@@ -86,9 +88,9 @@ def _shorten(story: list[tuple[int, str]]) -> list[tuple[int, str]]:
 
 
 def merge(outcomes: Iterable[Outcome]) -> Outcome:
-    """Fail > inconclusive > pass; of nothing at all: inconclusive."""
+    """Dirty > fail > inconclusive > pass; of nothing at all: inconclusive."""
     found = set(outcomes)
-    for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS):
+    for outcome in (Outcome.DIRTY, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS):
         if outcome in found:
             return outcome
     return Outcome.INCONCLUSIVE

@@ -9,6 +9,7 @@ from chaos.errors import ExitCode
 from chaos.model.verdict import CheckResult, Kind, Outcome, Verdict
 from chaos.verdict import slo
 from chaos.verdict.checks import registry
+from chaos.verdict.endings import endings, is_dirty
 from chaos.verdict.findings import WITNESSES, Check, CheckFindings, merge, witness
 from chaos.verdict.flows import measure
 from chaos.verdict.recovery import recovery
@@ -27,7 +28,10 @@ EXIT_CODES = {
     Outcome.PASS: ExitCode.PASS,
     Outcome.FAIL: ExitCode.FAIL,
     Outcome.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+    Outcome.DIRTY: ExitCode.DIRTY,
 }
+OWN_LATENESS = ("generator", "null-target")
+"""Lines of validity that say whether our own machine was late."""
 _FUNCTIONS = {"M": ("join", "rejoin", "leave"), "D": ("edit", "offline_edit")}
 
 
@@ -42,16 +46,17 @@ def judge(history: History, checks: Checks) -> Verdict:
     valid = [_guarded("validity", Kind.VALIDITY, make) for make in _lines(history, checks, units)]
     valid += [result for result in asked if result.kind is Kind.VALIDITY]
     believed = all(result.outcome is Outcome.PASS for result in valid)
-    safety = [result for check in registry().values() for result in _safety(history, checks, check)]
+    late = any(result.id in OWN_LATENESS and result.judged and result.outcome is not Outcome.PASS for result in valid)
+    safety = [result for check in registry().values() for result in _safety(history, checks, check, late=late)]
     objectives = [_objective(history, checks, units, rule) for rule in checks.thresholds if not _counted(rule)]
     came_back = _recovery(history, checks, units)
     deviated = [result for result in asked if result.kind is not Kind.VALIDITY]
     soft = [_softened(result, believed=believed) for result in [*objectives, *deviated, *came_back]]
-    return verdict_of((*valid, *safety, *soft))
+    return verdict_of((*valid, *safety, *soft, *endings(history, checks)), dirty=is_dirty(history))
 
 
-def verdict_of(results: tuple[CheckResult, ...]) -> Verdict:
-    """Merge: fail > inconclusive > pass; nothing judged besides validity is inconclusive."""
+def verdict_of(results: tuple[CheckResult, ...], *, dirty: bool = False) -> Verdict:
+    """Merge: fail > inconclusive > pass; nothing judged besides validity is inconclusive. Dirty outranks all."""
     outcome = merge(result.outcome for result in results)
     if outcome is Outcome.PASS and all(result.kind is Kind.VALIDITY for result in results):
         outcome = Outcome.INCONCLUSIVE
@@ -59,6 +64,7 @@ def verdict_of(results: tuple[CheckResult, ...]) -> Verdict:
     words = ((Outcome.FAIL, "failed"), (Outcome.PASS, "passed"), (Outcome.INCONCLUSIVE, "inconclusive"))
     counts = [(sum(one.outcome is kind for one in shown), word) for kind, word in words]
     says = ", ".join(f"{count} {word}" for count, word in counts if count) or "nothing was judged"
+    outcome = Outcome.DIRTY if dirty else outcome
     return Verdict(outcome=outcome, exit_code=EXIT_CODES[outcome], checks=results, says=says)
 
 
@@ -99,15 +105,23 @@ def _counted(rule: Threshold) -> bool:
     return rule.metric == "recovery" or rule.metric in {check.metric for check in registry().values()}
 
 
-def _safety(history: History, checks: Checks, check: Check) -> list[CheckResult]:
+def _safety(history: History, checks: Checks, check: Check, *, late: bool) -> list[CheckResult]:
     rules: list[Threshold | None] = [rule for rule in checks.thresholds if rule.metric == check.metric]
     if not rules and not _flows(history, checks, check):
         return []
     try:
         found = check.run(history, checks.bounds)
-        return [_safety_line(history, check, found, rule) for rule in rules or [None]]
+        lines = [_safety_line(history, check, found, rule) for rule in rules or [None]]
+        return [_doubted(one) for one in lines] if late and all(bad.timed for bad in found.violations) else lines
     except Exception as error:  # noqa: BLE001 - as above
         return [_broken(check.id, check.kind, error, rule) for rule in rules or [None]]
+
+
+def _doubted(result: CheckResult) -> CheckResult:
+    if result.outcome is not Outcome.FAIL:
+        return result
+    reason = "our own machine was late, so what came too late may be its doing"
+    return result.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "reasons": (reason, *result.reasons)})
 
 
 def _flows(history: History, checks: Checks, check: Check) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from chaos.errors import InvalidInput, Problem
-from chaos.model.experiment import Injection, LoadSpec, PhaseSpec, Threshold
+from chaos.model.experiment import Injection, LoadSpec, PhaseSpec, StopRule, Threshold
 from chaos.model.stack import Bounds, Frozen
 
 
@@ -22,6 +22,7 @@ class Checks(Frozen):
     phases: PhaseSpec | None = None
     injections: tuple[Injection, ...] = ()
     """What the method was asked to inject: each must be in the record, with its proofs."""
+    stop: tuple[StopRule, ...] = ()
 
 
 def checks_from_plan(plan: dict[str, Any], file: str = "plan.json") -> Checks:
@@ -31,7 +32,7 @@ def checks_from_plan(plan: dict[str, Any], file: str = "plan.json") -> Checks:
         raise InvalidInput((Problem(file, 0, 0, "is not the plan of a run (no experiment or no spec)"),))
     known = {
         name: experiment[name]
-        for name in ("thresholds", "assurance", "load", "phases", "injections")
+        for name in ("thresholds", "assurance", "load", "phases", "injections", "stop")
         if name in experiment
     }
     try:

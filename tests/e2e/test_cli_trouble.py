@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
@@ -14,7 +13,9 @@ from click.testing import CliRunner, Result
 from chaos.cli import looks
 from chaos.cli.base import Command
 from chaos.cli.main import main
+from chaos.engine.ledger import Ledger
 from chaos.errors import ChaosError, ExitCode, InvalidInput, Problem, StillDirty
+from chaos.model.fault import Undo
 
 
 def call(*words: str) -> Result:
@@ -141,27 +142,77 @@ def test_validate_says_for_a_machine_what_it_says_for_people(tmp_path: Path) -> 
     assert said["problems"][0]["line"] == 1
 
 
-def test_heal_tells_what_it_could_not_take_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What stays dirty outranks all: exit 4, named, with the command to try again."""
-
-    class Book:
-        def open_entries(self) -> tuple[str, ...]:
-            return ("one",)
-
-        def heal(self, _say: Any) -> tuple[str, ...]:
-            return ("f1 (delay): the proxy does not answer",)
-
-    monkeypatch.setattr("chaos.engine.ledger.ledgers", lambda: (Book(),))
-    done = call("heal")
+def test_heal_tells_what_it_could_not_take_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stays dirty outranks all: exit 4, named, with the command to try again; stdout is still whole."""
+    monkeypatch.setenv("COLLAB_CHAOS_STATE", str(tmp_path))
+    undo = Undo(primitive="unknown.v9", arguments={}, says="lift")
+    Ledger.create("r1").intent("r1.1", "delay", (undo,))
+    done = call("heal", "--json", "--run", "r1")
     assert done.exit_code == StillDirty.exit_code
-    assert "the proxy does not answer" in done.stderr
-    assert "hint: chaos heal" in done.stderr
+    assert "r1.1 (delay): unknown undo `unknown.v9`" in done.stderr
+    assert "hint: chaos heal --run r1" in done.stderr
+    assert len(json.loads(done.stdout)["left"]) == 1
 
 
-def test_heal_with_nothing_to_heal_passes() -> None:
+def test_heal_with_nothing_to_heal_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without ledgers is clean."""
+    monkeypatch.setenv("COLLAB_CHAOS_STATE", str(tmp_path))
     done = call("heal", "--json")
-    assert (done.exit_code, json.loads(done.stdout)) == (0, [])
+    assert (done.exit_code, json.loads(done.stdout)) == (0, {"healed": [], "left": [], "in_progress": []})
+    assert call("heal").stdout == "nothing was left behind\n"
+
+
+def test_heal_of_an_unknown_run_is_a_usage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is healed for a name that nobody knows."""
+    monkeypatch.setenv("COLLAB_CHAOS_STATE", str(tmp_path))
+    assert call("heal", "--run", "nothing").exit_code == ExitCode.USAGE
+    assert call("heal", "--run", "nothing", "--all").exit_code == ExitCode.USAGE
+
+
+def test_nothing_runs_while_halted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run is refused with the reason and the command that lifts the halt, and leaves no directory."""
+    monkeypatch.setenv("COLLAB_CHAOS_STATE", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    assert call("halt", "--reason", "live class").exit_code == 0
+    done = call("run", "network_congestion")
+    assert done.exit_code == ExitCode.USAGE
+    assert "live class" in done.stderr
+    assert "hint: chaos halt --lift" in done.stderr
+    assert not (tmp_path / "runs").exists()
+    assert "live class" in call("halt", "--lift").stdout
+    assert call("halt", "--lift").stdout == "nothing was halted\n"
+    assert call("halt", "--lift", "--reason", "x").exit_code == ExitCode.USAGE
+
+
+def test_the_policy_outranks_the_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan shows what it says; a run that it forbids is refused with file:line:col, and is in the audit log."""
+    monkeypatch.chdir(tmp_path)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(f"stacks: [staging-*]\nblast_radius:\n  users: 80%\naudit: {tmp_path}/audit.jsonl\n")
+    monkeypatch.setenv("COLLAB_CHAOS_POLICY", str(policy))
+    planned = call("plan", "network_congestion")
+    assert planned.exit_code == 0
+    assert "operator's policy: does not allow this run" in planned.stdout
+    assert f"! {policy}:1:9: stacks: stack embedded is not among staging-*" in planned.stdout
+    done = call("run", "network_congestion")
+    assert done.exit_code == ExitCode.USAGE
+    assert f"{policy}:1:9: stacks" in done.stderr
+    assert "blast_radius" not in done.stderr
+    (line,) = (tmp_path / "audit.jsonl").read_text().splitlines()
+    said = json.loads(line)
+    assert said["event"] == "refused"
+    assert {"who", "when", "run", "why"} <= set(said)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_policy_that_cannot_be_understood_lets_nothing_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its problems are told with their places."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("stacks: [embedded]\nhour: [always]\n")
+    monkeypatch.setenv("COLLAB_CHAOS_POLICY", str(policy))
+    done = call("run", "network_congestion")
+    assert done.exit_code == ExitCode.USAGE
+    assert f"{policy}:2:1: unknown key 'hour' (did you mean hours?)" in done.stderr
 
 
 def test_doctor_survives_its_own_failures(monkeypatch: pytest.MonkeyPatch) -> None:

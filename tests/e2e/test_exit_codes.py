@@ -31,6 +31,15 @@ def chaos(*words: str, env: dict[str, str], cwd: Path, timeout: float = 110) -> 
     return subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, timeout=timeout, check=False)
 
 
+def decided(words: tuple[str, ...], env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """A run with a verdict. On a machine that others keep busy a run may rightly prove nothing: then once more."""
+    ended = chaos(*words, env=env, cwd=cwd)
+    for _ in range(2):
+        if ended.returncode == 3:
+            ended = chaos(*words, env=env, cwd=cwd)
+    return ended
+
+
 def survivors(env: dict[str, str]) -> list[str]:
     """Command lines of processes that still carry this test's state directory in their environment."""
     found = []
@@ -54,9 +63,10 @@ def wait_gone(env: dict[str, str]) -> list[str]:
     return survivors(env)
 
 
+@pytest.mark.timeout(360)
 def test_pass_is_0_and_json_is_the_verdict(env: dict[str, str], tmp_path: Path) -> None:
     """The clean stack passes a shipped experiment; stdout is the verdict document and nothing else."""
-    ended = chaos("run", "network_congestion", "--json", "--seed", "7", env=env, cwd=tmp_path)
+    ended = decided(("run", "network_congestion", "--json", "--seed", "7"), env, tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     verdict = json.loads(ended.stdout)
     assert verdict["outcome"] == "pass"
@@ -68,10 +78,11 @@ def test_pass_is_0_and_json_is_the_verdict(env: dict[str, str], tmp_path: Path) 
     assert wait_gone(env) == []
 
 
+@pytest.mark.timeout(360)
 def test_a_weakness_is_1_with_its_witness(env: dict[str, str], tmp_path: Path) -> None:
     """A stack that loses acknowledged edits at a crash fails, and the check that says so tells the story."""
     words = ("run", "server_loss", "--json", "--set", "embedded.mutant=lost-edit")
-    ended = chaos(*words, env=env, cwd=tmp_path)
+    ended = decided(words, env, tmp_path)
     assert ended.returncode == 1, ended.stdout + ended.stderr
     failed = {check["id"]: check for check in json.loads(ended.stdout)["checks"] if check["outcome"] == "fail"}
     assert "D1" in failed

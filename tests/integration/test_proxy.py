@@ -158,8 +158,10 @@ def test_jitter_varies_the_delay_and_keeps_order(proxy: Rig) -> None:
         for number in range(200):
             sock.sendall(b"%03d" % number)
         assert receive(sock, 600) == b"".join(b"%03d" % number for number in range(200))
-    assert 20 <= statistics.fmean(trips) <= 50
-    assert 4 <= statistics.pstdev(trips) <= 25
+    lower, middle, upper = statistics.quantiles(trips, n=4)
+    assert 20 <= middle <= 50
+    # A normal distribution's quartiles lie 1.35 standard deviations apart; a late machine moves only the tail.
+    assert 4 <= upper - lower <= 30
 
 
 def test_loss_is_a_stall(proxy: Rig) -> None:

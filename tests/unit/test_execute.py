@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from chaos.engine.rundir import RunDirectory
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
 
 def test_a_run_that_cannot_be_judged_is_no_success(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The toolkit passes over what a control raises: so the journal says that it deviated, and the log says why."""
-    session = Session(cast("Any", None), RunDirectory.create(tmp_path, "x"), Unwatched())
+    failed: list[BaseException] = []
+    admission = SimpleNamespace(failed=failed.append)
+    session = Session(cast("Any", None), RunDirectory.create(tmp_path, "x"), Unwatched(), cast("Any", admission))
     journal: dict[str, Any] = {"deviated": False}
     conclude_stock(session, journal)
     assert journal["deviated"]
     assert "plan.json" in caplog.text
+    assert len(failed) == 1

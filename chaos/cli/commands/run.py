@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 EXIT_CODES: dict[ExitCode, str] = {
     ExitCode.PASS: "every check passed",
-    ExitCode.FAIL: "a weakness was found",
+    ExitCode.FAIL: "a weakness was found, or a stop condition was met",
     ExitCode.USAGE: "bad arguments, invalid experiment or unsafe target; nothing was touched",
-    ExitCode.INCONCLUSIVE: "no verdict: the fault did not bite, no baseline, too few samples",
+    ExitCode.INCONCLUSIVE: "no verdict: the fault did not bite, no baseline, too few samples, a halt",
     ExitCode.DIRTY: "something could not be healed: it is named, with what heals it",
     ExitCode.INTERNAL: "a bug of this tool; the crash file is named",
     ExitCode.HANGUP: "ended by SIGHUP, and healed",

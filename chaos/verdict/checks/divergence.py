@@ -165,7 +165,8 @@ def _violation(history: History, rest: _Rest, pair: tuple[_View, _View]) -> Viol
         f"{rest.key} still differs {(other.begin_ns - rest.clock) / NS:.1f} s after heal and quiet: "
         f"{one.who} and {other.who} do not see the same"
     )
-    return Violation(rest.clock, says, tuple(story))
+    # What a cold reader finds, when all others are gone, stays so; views that differ may only be late.
+    return Violation(rest.clock, says, tuple(story), timed=bool(one.client and other.client))
 
 
 check = Check("D3", "every document converges", "documents.diverged", run, lambda load: load.editors > 0)

@@ -125,7 +125,7 @@ def _violation(history: History, ended: Ended, look: Op, bound_s: float) -> Viol
         f"{user} {how} at {words.at(history, end.t_ns)}; the roster of {ended.key} still lists the session "
         f"{late:.1f} s later (bound {bound_s:g} s)"
     )
-    return Violation(end.t_ns, says, tuple(story))
+    return Violation(end.t_ns, says, tuple(story), timed=True)
 
 
 check = Check("M3", "no ghost is listed in a room", "ghosts", run, lambda load: load.participants > 0)

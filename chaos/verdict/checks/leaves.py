@@ -106,7 +106,7 @@ def _stuck(history: History, bounds: Bounds, op: Op, waited: int) -> Violation:
         f"{user} asked to leave {room} at {words.at(history, op.begin.t_ns)} and {how}: "
         f"{waited / NS:.1f} s (bound {bounds.leave_s:g} s)"
     )
-    return Violation(op.begin.t_ns, says, tuple(story))
+    return Violation(op.begin.t_ns, says, tuple(story), timed=not op.error.startswith("refused"))
 
 
 check = Check("M5", "every leave works", "leaves.stuck", run, lambda load: load.participants > 0)

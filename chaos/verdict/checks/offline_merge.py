@@ -204,7 +204,7 @@ def _violation(history: History, group: _Group, document: Document, token: str, 
         f"{user} wrote {token} offline and came back at {words.at(history, online_ns)}; "
         f"{reader} at {words.at(history, look.begin.t_ns)} does not have it"
     )
-    return Violation(group.offline.t_ns, says, tuple(story))
+    return Violation(group.offline.t_ns, says, tuple(story), timed=True)
 
 
 check = Check(

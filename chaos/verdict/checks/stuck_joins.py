@@ -59,7 +59,7 @@ def _violation(history: History, op: Op, waited: int) -> Violation:
         (until, f"{user}: {words.result(op)} after {waited / NS:.1f} s"),
     ]
     says = f"{user} waited {waited / NS:.1f} s to join {room} and was neither let in nor refused"
-    return Violation(op.start_ns, says, tuple(story))
+    return Violation(op.start_ns, says, tuple(story), timed=True)
 
 
 check = Check("M1", "no join hangs", "joins.stuck", run, lambda load: load.participants > 0)

@@ -18,12 +18,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+class Place:
+    """An admission that is given up any number of times."""
+
+    def leave(self) -> None: ...
+
+
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
     """A session as `open` leaves it once it has its record, without a stack and a load."""
-    session = Session(cast("Any", None), RunDirectory.create(tmp_path, "x"), Unwatched())
+    session = Session(cast("Any", None), RunDirectory.create(tmp_path, "x"), Unwatched(), cast("Any", Place()))
     monkeypatch.setattr("chaos.engine.session._current", session)
     session._exits.callback(session._let_go)
     session._recorder = session._exits.enter_context(Recorder(tmp_path / "events" / "c.msgpack", "c"))
+    session._exits.callback(session._look_once_more)
     session.shield.arm()
     return session
 
@@ -73,7 +80,8 @@ def test_the_run_keeps_a_copy_of_its_ledger(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(session, "_finish_load", lambda: None)
     session.close()
     assert session.trouble is None
-    assert (session.directory.path / "ledger.jsonl").read_text() == session.ledger.path.read_text()
+    kept = tmp_path / "state" / "done" / "r.jsonl"
+    assert (session.directory.path / "ledger.jsonl").read_text() == kept.read_text()
 
 
 class Stubborn:
@@ -82,7 +90,7 @@ class Stubborn:
     def __init__(self, succeeds_at: int) -> None:
         self.left = succeeds_at
 
-    def heal(self) -> tuple[str, ...]:
+    def heal(self, _say: object) -> tuple[str, ...]:
         self.left -= 1
         return ("r.1 (harm): no answer",) if self.left else ()
 
@@ -94,6 +102,7 @@ def test_dirty_is_only_what_is_still_there_at_the_end(
     """A fault that was gone at last, perhaps with its stack, leaves a run without a verdict, and nothing to heal."""
     session = opened(tmp_path, monkeypatch)
     session.ledger = cast("Any", Stubborn(succeeds_at))
+    monkeypatch.setattr(session, "_finish_load", lambda: None)
     session.close()
     assert type(session.trouble) is trouble
     assert session.trouble is not None

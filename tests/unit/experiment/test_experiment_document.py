@@ -97,6 +97,7 @@ def test_copy_out_starts_a_new_file(tmp_path: Path) -> None:
     mine = copy_out("server_loss", str(tmp_path / "new" / "mine"))
     assert mine == tmp_path / "new" / "mine.json"
     assert load(mine).title == load("server_loss").title
+    assert "$schema" not in mine.read_text(), "its path was that of the shipped file"
 
 
 def test_copy_out_never_overwrites(tmp_path: Path) -> None:

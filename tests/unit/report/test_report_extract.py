@@ -9,8 +9,8 @@ import pytest
 
 from chaos.errors import InvalidInput
 from chaos.model.plan import Blast
-from chaos.report.extract import blast_in_words, shown
-from chaos.report.story import Story, story_of
+from chaos.report.extract import blast_in_words, shown, story_of
+from chaos.report.story import Story
 from chaos.verdict.run import load_run
 from tests.unit.report import recorded
 

@@ -86,7 +86,7 @@ def test_nothing_judged() -> None:
     ("code", "ending", "command"),
     [
         (ExitCode.FAIL, "FAIL", "chaos run experiments/network_congestion.json --seed 4711"),
-        (ExitCode.DIRTY, "DIRTY", "chaos heal"),
+        (ExitCode.DIRTY, "DIRTY", f"chaos heal --run {sample.story().run_id}"),
         (ExitCode.INTERNAL, "BUG", "chaos doctor"),
         (ExitCode.INTERRUPTED, "INTERRUPTED", "chaos run experiments/network_congestion.json --seed 4711"),
     ],

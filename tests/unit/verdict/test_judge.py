@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from histories import Record, rule
+from histories import ORIGIN, Record, rule
 from runs import RULES, checks, clean
 
 from chaos.errors import ExitCode
@@ -232,3 +232,15 @@ def test_an_assurance_of_proof_takes_more() -> None:
     line = one(verdict(clean(), assurance="proven", thresholds=RULES[1:2]), "join.success")
     assert line.outcome is INCONCLUSIVE
     assert "268" in line.reasons[0]
+
+
+def test_what_came_late_on_a_late_machine_is_no_failure() -> None:
+    """A leave that was not answered in time fails a run; where our own machine was late it proves nothing."""
+    quick, late = clean(), clean()
+    for record, seconds in ((quick, 0.01), (late, 2.0)):
+        record.do("leave", 40.0, 44.5, "info", user="u900", error="timeout")
+        for t in range(50):
+            record.fact("null", 2 + t * 0.5 + seconds, kind="ok", intended_ns=ORIGIN + int((2 + t * 0.5) * 1e9))
+    outcomes = [{one.id: one for one in judge(one.history(), checks()).checks}["M5"] for one in (quick, late)]
+    assert [one.outcome for one in outcomes] == [Outcome.FAIL, Outcome.INCONCLUSIVE]
+    assert "our own machine was late" in outcomes[1].reasons[0]

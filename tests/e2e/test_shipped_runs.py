@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 SHORT = ("phases.warm_up=2", "phases.baseline=4", "phases.recovery=10")
-AT_ONCE = 3
+AT_ONCE = 2
 CLEAN = ("network_congestion", "server_loss", "region_slowdown", "region_partition", "rejoin_churn")
+LATENESS = ("generator", "null-target")
 MUTANTS = {
     "ghost": ("network_congestion", "M3"),
     "reentry": ("rejoin_churn", "M6"),
@@ -34,6 +35,15 @@ Runs = dict[tuple[str, str], "Future[dict[str, Any]]"]
 
 
 def run(experiment: str, mutant: str, folder: Path) -> dict[str, Any]:
+    """The verdict of one run. A machine that was itself late proves nothing: then once more, twice at most."""
+    for _ in range(2):
+        verdict = run_once(experiment, mutant, folder)
+        if all(check["outcome"] == "pass" for check in verdict["checks"] if check["id"] in LATENESS):
+            return verdict
+    return run_once(experiment, mutant, folder)
+
+
+def run_once(experiment: str, mutant: str, folder: Path) -> dict[str, Any]:
     """The verdict document of one run, with the exit code beside it."""
     sets = [word for value in (*SHORT, f"embedded.mutant={mutant}") for word in ("--set", value)]
     command = [sys.executable, "-m", "chaos", "run", experiment, "--json", "--runs-dir", str(folder), *sets]
