@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
+import dataclasses
 import logging
 import threading
 import time
@@ -97,7 +99,7 @@ class Injector:
             self.ledger.step(injection.id, "injected")
             self._steps(Step.INJECTED)
             with Renewal(self.runtime, injection.id):
-                evidence = self._hold(fault, injection, before, during, began + fault.duration)
+                evidence = self._hold(fault, injection, before, during, began)
                 self._steps(Step.HOLD)
         finally:
             self._steps(Step.HEAL)
@@ -126,18 +128,42 @@ class Injector:
         return Injection(id=fault_id, aim=aim, runtime=self.runtime, seed=self.seed + number, lease_s=LEASE_S)
 
     def _hold(
-        self, fault: Fault, injection: Injection, before: dict[str, Any], during: list[dict[str, Any]], until: float
+        self, fault: Fault, injection: Injection, before: dict[str, Any], during: list[dict[str, Any]], began: float
     ) -> Evidence:
+        until = began + fault.duration
+        steps = fault.steps(injection.seed)
+        if steps:
+            injection = self._walk(fault, injection, during, began, steps)
         # Two looks are enough for a proof, and each look is a small load of its own.
-        for pause_s in (fault.duration / 3, fault.duration):
+        for pause_s in () if steps else (fault.duration / 3, fault.duration):
             if not self._over(until):
                 during.append(fault.measure(injection))
                 self._wait(min(until, time.monotonic() + pause_s))
         evidence = fault.evidence(before, during)
-        if self._lapsed(injection.id):
+        if fault.is_on(injection.step) and self._lapsed(injection.id):
             evidence = evidence.model_copy(update={"bit": False, "says": f"{evidence.says}; it ended before its time"})
         self.tell("bite", injection.id, evidence.model_dump())
         return evidence
+
+    def _walk(
+        self, fault: Fault, injection: Injection, during: list[dict[str, Any]], began: float, steps: tuple[float, ...]
+    ) -> Injection:
+        """Take the steps of a fault until it is over; look before them, after the first and after the last."""
+        until = began + fault.duration
+        during.append(fault.measure(injection))
+        while injection.step < len(steps):
+            self._wait(min(until, began + steps[injection.step]))
+            # What another process has healed meanwhile is not put in again.
+            if self._over(until) or not self._open(injection.id):
+                return injection
+            # A look may have lasted longer than a step: go on where the time is.
+            due = bisect.bisect_right(steps, time.monotonic() - began)
+            injection = dataclasses.replace(injection, step=max(due, injection.step + 1))
+            fault.inject(injection)
+            if len(during) == 1 or injection.step == len(steps):
+                during.append(fault.measure(injection))
+        self._wait(until)
+        return injection
 
     def _over(self, until: float) -> bool:
         return self.stop.is_set() or self._ending.is_set() or time.monotonic() >= until
@@ -150,6 +176,9 @@ class Injector:
         """Whether it is gone although nobody took it back."""
         if fault_id in self.runtime.active():
             return False
+        return self._open(fault_id)
+
+    def _open(self, fault_id: str) -> bool:
         return any(entry.fault == fault_id for entry in self.ledger.open_entries())
 
     def _prove_off(self, fault: Fault, injection: Injection, before: dict[str, Any]) -> None:

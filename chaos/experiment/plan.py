@@ -52,9 +52,10 @@ class _Aimed:
             self.aim: Aim = resolve(self.fault.target, spec, seed)
         except NoSuchTarget as error:
             raise NoSuchTarget(f"{injection.place}: {error.message}", hint=error.hint) from None
-        needs = [need.__name__ for need in self.fault.needs]
+        acting = self.fault.acting
+        needs = [need.__name__ for need in acting.needs]
         self.on_nodes = any(need != "Shaping" for need in needs)
-        late = self.fault.on_links or bool(getattr(self.fault, "delay_ms", True))
+        late = acting.on_links or bool(getattr(acting, "delay_ms", True))
         self.on_links = "Shaping" in needs and late
         carriers = CONTAINER_CARRIERS if spec.runtime == "docker" else CARRIERS
         self.carriers = tuple(carriers.get(need, need) for need in needs if need != "Shaping" or late)
@@ -239,7 +240,7 @@ def _blast(aimed: Sequence[_Aimed], spec: StackSpec) -> Blast:
 
 def _share_of_users(one: _Aimed, spec: StackSpec, region: str) -> float:
     """How many of a region's users may feel a fault, taking its rooms and documents as spread evenly over its nodes."""
-    felt = reach(one.aim, spec, {}, by_links=one.fault.on_links)
+    felt = reach(one.aim, spec, {}, by_links=one.fault.acting.on_links)
     if felt.everything or region in felt.regions or (one.on_nodes and one.fault.target.region == region):
         return 1.0
     placed = spec.nodes()

@@ -33,6 +33,8 @@ class Injection:
     runtime: Runtime
     seed: int
     lease_s: float
+    step: int = 0
+    """How many of the fault's `steps` have been taken."""
 
     @property
     def site(self) -> Site:
@@ -74,6 +76,19 @@ class Fault(Frozen):
     @abstractmethod
     def healed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Evidence:
         """Say from the figures whether it is gone (`bit` False means it is); pure."""
+
+    @property
+    def acting(self) -> Fault:
+        """The fault that touches the stack: this one, or the one that this one applies."""
+        return self
+
+    def steps(self, seed: int) -> tuple[float, ...]:  # noqa: ARG002 - for those that have some
+        """Seconds after the injection at which `inject` is called again, with `injection.step` counted up; rising."""
+        return ()
+
+    def is_on(self, step: int) -> bool:  # noqa: ARG002 - for those that have some
+        """Whether it holds leases after so many steps."""
+        return True
 
     def undo(self, fault_id: str, site: Site) -> tuple[Undo, ...]:
         """How to take it back, from the stack's own agents."""

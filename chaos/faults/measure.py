@@ -13,7 +13,7 @@ from chaos.runtimes.http import Answer, NoAnswer
 from chaos.runtimes.ways import ask_node, ask_through
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from chaos.model.stack import Site
     from chaos.runtimes.base import Nodes, NodeState
@@ -115,3 +115,8 @@ def _each(probe: Callable[[str], T], names: Sequence[str]) -> dict[str, T]:
 def counters(stats: dict[str, Any], links: Sequence[str], field: str) -> int:
     """The sum of one counter of `LinkStats` over the links."""
     return sum(int(getattr(stats[link], field)) for link in links if link in stats)
+
+
+def fell_silent(before: Mapping[str, float | None], now: Mapping[str, float | None]) -> list[str]:
+    """Links or nodes that answered before and do not answer now."""
+    return [name for name, ms in before.items() if ms is not None and now.get(name) is None]

@@ -26,6 +26,15 @@ class LinkEffect(Frozen):
     """Bandwidth in kbit/s, per direction, shared by all connections of all links that the fault hits."""
     block: Literal["", "silent", "loud"] = ""
     """silent: bytes stop, both ends stay open and new connections hang; loud: live and new connections are reset."""
+    strike: Literal["", "reset", "freeze"] = ""
+    """Done once, to connections that live now: reset them, or hold back their bytes and ends until the lift.
+    New connections pass, and nothing else of this effect applies."""
+    share: float = Field(1.0, gt=0, le=1)
+    """Which part of the live connections of all hit links a `strike` meets, rounded up."""
+    corrupt: float = Field(0.0, ge=0, le=1)
+    """Probability per 1460 bytes begun that one of these bytes is changed to another one."""
+    read_bps: float | None = Field(None, gt=0)
+    """Bytes a second that each connection is read at, per direction hit; the sender's buffers keep the rest."""
     direction: Direction = "both"
     """forward: source -> target."""
 
@@ -44,6 +53,12 @@ class LinkStats(Frozen):
     delayed_bytes: int = 0
     stalls: int = 0
     blocked_bytes: int = 0
-    """Bytes held back by a silent block (they flow on when it is lifted)."""
+    """Bytes held back by a silent block or a frozen connection (they flow on when it is lifted)."""
+    frozen: int = 0
+    """Connections that are frozen now."""
+    corrupted: int = 0
+    """Bytes that were changed."""
+    unread_bytes: int = 0
+    """Bytes that came while a slow reader was still busy with those before them."""
     dwell_ms: tuple[float, ...] = ()
     """The last (at most 512) times that chunks spent in the proxy while an effect was on, both directions."""

@@ -43,7 +43,14 @@ class Nodes(Protocol):
 class Lifecycle(Protocol):
     """Kills nodes; releasing the lease starts again what it killed."""
 
-    def kill(self, fault: str, nodes: tuple[str, ...], lease_s: float, restart_after_s: float | None) -> None: ...
+    def kill(
+        self,
+        fault: str,
+        nodes: tuple[str, ...],
+        lease_s: float,
+        restart_after_s: float | None,
+        grace_s: float = 0.0,
+    ) -> None: ...
 
 
 @runtime_checkable

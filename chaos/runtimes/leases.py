@@ -29,6 +29,8 @@ class Lease:
     """kill, pause or throttle."""
     nodes: set[str]
     share: float = 1.0
+    grace_s: float = 0.0
+    """Seconds that a killed node has to end by itself."""
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
     expiry: asyncio.TimerHandle | None = None
 
@@ -78,10 +80,11 @@ class Leases:
         *,
         share: float = 1.0,
         restart_after_s: float | None = None,
+        grace_s: float = 0.0,
     ) -> None:
-        """Put a harm on nodes; the same fault may ask again, and for several kinds."""
+        """Put a harm on nodes; the same fault may ask again, and for several kinds. `grace_s`: SIGTERM first."""
         loop = asyncio.get_running_loop()
-        lease = Lease(fault, kind, set(nodes), share)
+        lease = Lease(fault, kind, set(nodes), share, grace_s)
         lease.expiry = loop.call_later(lease_s, self.release, fault)
         self._leases.append(lease)
         if restart_after_s is not None:
@@ -130,7 +133,7 @@ class Leases:
             self._end_cycle(name)
             if child.running:
                 self._down.add(name)
-            child.signal(signal.SIGKILL)
+            self._end(name, child)
             return
         if name in self._down:
             self._restart(name, child)
@@ -139,6 +142,21 @@ class Leases:
             child.stop()
             return
         self._throttle(name, child)
+
+    def _end(self, name: str, child: Child) -> None:
+        """Kill at once, or ask first if every fault that wants it dead gives it time."""
+        grace_s = min(one.grace_s for one in self._leases if one.kind == "kill" and name in one.nodes)
+        if not grace_s:
+            child.signal(signal.SIGKILL)
+            return
+        child.signal(signal.SIGTERM)
+        child.cont()
+        # Not the lease's timer: who was asked to end ends, also when the lease is over by then.
+        asyncio.get_running_loop().call_later(grace_s, self._end_for_good, name, child, child.pid)
+
+    def _end_for_good(self, name: str, child: Child, pid: int) -> None:
+        if child.pid == pid and name in self._down:
+            child.signal(signal.SIGKILL)
 
     def _restart(self, name: str, child: Child) -> None:
         if child.running:  # killed, and not collected yet: `reaped` starts it

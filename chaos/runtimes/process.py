@@ -48,9 +48,18 @@ class ProcessRuntime:
         """The last lines of a node's output; nothing for attached nodes."""
         return tail(Path(self.site.directory) / "logs" / f"{node}.log", lines) if self.site.directory else ()
 
-    def kill(self, fault: str, nodes: tuple[str, ...], lease_s: float, restart_after_s: float | None) -> None:
-        """SIGKILL; returns once they are dead."""
-        self._ask("kill", fault=fault, nodes=nodes, lease_s=lease_s, restart_after_s=restart_after_s)
+    def kill(
+        self,
+        fault: str,
+        nodes: tuple[str, ...],
+        lease_s: float,
+        restart_after_s: float | None,
+        grace_s: float = 0.0,
+    ) -> None:
+        """SIGKILL, with `grace_s` above 0 after a SIGTERM and that many seconds; returns once they are dead."""
+        timeout_s = 10.0 + grace_s
+        held = {"fault": fault, "nodes": nodes, "lease_s": lease_s, "grace_s": grace_s}
+        self._ask("kill", timeout_s=timeout_s, restart_after_s=restart_after_s, **held)
 
     def pause(self, fault: str, nodes: tuple[str, ...], lease_s: float) -> None:
         """SIGSTOP."""

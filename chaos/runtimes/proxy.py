@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
+import random
 import resource
 import signal
 import sys
@@ -67,9 +69,23 @@ class Proxy:
                 {
                     direction: Impairment(what, f"{seed}/{fault}/{number}/{direction}", buckets.get(direction))
                     for direction in directions(what)
+                    if not what.strike
                 },
             )
+        self._strike(fault, links, what, seed)
         self._do_renew(fault, lease_s)
+
+    def _strike(self, fault: str, links: list[str], what: Effect, seed: int) -> None:
+        """Reset or freeze a share of the connections that live now on all of these links."""
+        if not what.strike:
+            return
+        live = [(self.links[name], connection) for name in links for connection in self.links[name].live()]
+        hit = random.Random(f"{seed}/{fault}/strike").sample(live, math.ceil(len(live) * what.share))  # noqa: S311
+        for link, connection in hit:
+            if what.strike == "reset":
+                link.cut_off(connection)
+            else:
+                connection.freeze(fault)
 
     @staticmethod
     def _buckets(effect: Effect) -> dict[str, Bucket]:

@@ -23,6 +23,8 @@ HOLD_BYTES = 4 << 20
 """Most that a delay holds: 100 ms at 40 MB/s."""
 HOLD_BLOCKED = 256 << 10
 """Most that a silent block reads before it leaves bytes to the kernel's own buffers."""
+PACE_S = 0.1
+"""A slow reader takes bytes in slices of this much time, and holds no more than a few of them."""
 HOLD_INGRESS = 64 << 10
 """Least that may wait for a rate; else a quarter of a second's worth."""
 DWELLS = 512
@@ -56,10 +58,13 @@ class Lane:
         self.plain = True
         self.blocked = False
         self.buckets: list[Bucket] = []
+        self.read_bps = math.inf
         self.bytes = 0
         self.delayed_bytes = 0
         self.blocked_bytes = 0
         self.stalls = 0
+        self.corrupted = 0
+        self.unread_bytes = 0
         self.dwell_ms: deque[float] = deque(maxlen=DWELLS)
 
     def impair(self, impairments: list[Impairment]) -> None:
@@ -68,6 +73,7 @@ class Lane:
         self.plain = not impairments
         self.blocked = any(one.effect.block for one in impairments)
         self.buckets = [one.bucket for one in impairments if one.bucket is not None]
+        self.read_bps = min((one.effect.read_bps or math.inf for one in impairments), default=math.inf)
 
     def fullest(self, now: float) -> Bucket | None:
         """The bucket that keeps bytes longest."""
@@ -86,10 +92,12 @@ class Flow:
         "_loop",
         "_on_end",
         "_queue",
+        "_read_at",
         "_timer",
         "_waiting",
         "direct",
         "ended",
+        "frozen",
         "lane",
         "sink",
         "source",
@@ -105,6 +113,8 @@ class Flow:
         self.write: Callable[[bytes], None] = self.push
         self.ended = False
         """The end of the stream has arrived (it may still wait here)."""
+        self.frozen = False
+        """Whatever comes is held; `changed` tells the flow."""
         self._loop = loop
         self._on_end = on_end
         self._queue: deque[Item] = deque()
@@ -112,6 +122,7 @@ class Flow:
         self._waiting = 0
         self._held = 0
         self._last_due = 0.0
+        self._read_at = 0.0
         self._holds: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._dead = False
@@ -135,6 +146,16 @@ class Flow:
             if not self._holds and self.source is not None and not self.source.is_closing():
                 self.source.resume_reading()
 
+    @property
+    def stands(self) -> bool:
+        """Nothing may come out now."""
+        return self.frozen or self.lane.blocked
+
+    @property
+    def waits(self) -> bool:
+        """Something is held."""
+        return not self._dead and bool(self._queue or self._ingress)
+
     def push(self, what: bytes | End) -> None:
         """Something arrived that cannot go straight through."""
         if self._dead or (self.ended and what is not End.RESET):  # a reset may follow an end: unread answers
@@ -142,7 +163,7 @@ class Flow:
         now = clock()
         if isinstance(what, End):
             self.ended = True
-        elif self.lane.blocked:
+        elif self.stands:
             self.lane.blocked_bytes += len(what)
         elif not self.lane.plain:
             self.lane.delayed_bytes += len(what)
@@ -166,18 +187,40 @@ class Flow:
 
     def _admit(self, now: float, bucket: Bucket | None) -> None:
         arrived, what = self._ingress.popleft()
-        if bucket is not None and isinstance(what, bytes) and len(what) > bucket.slice:
-            self._ingress.appendleft((arrived, what[bucket.slice :]))
-            what = what[: bucket.slice]
+        most = self._slice(bucket)
+        if isinstance(what, bytes) and len(what) > most:
+            self._ingress.appendleft((arrived, what[most:]))
+            what = what[:most]
         size = _size(what)
         self._waiting -= size
         self._held += size
         base = max((one.charge(now, size) for one in self.lane.buckets), default=arrived)
+        base = max(base, self._read(now, size))
         due = base + sum(one.delay_s() for one in self.lane.impairments)
         self._last_due = max(self._last_due, due)
         if isinstance(what, bytes):
-            what = self._stall(base, arrived, what)
+            what = self._stall(base, arrived, self._garble(what))
         self._queue.append(Item(self._last_due, base, arrived, what))
+
+    def _slice(self, bucket: Bucket | None) -> int:
+        """Most bytes that are admitted at once."""
+        paced = max(1, int(min(self.lane.read_bps * PACE_S, HOLD_BYTES)))
+        return paced if bucket is None else min(paced, bucket.slice)
+
+    def _read(self, now: float, size: int) -> float:
+        """When a slow reader has read so many bytes more; 0 without one."""
+        if self.lane.read_bps == math.inf:
+            return 0.0
+        if self._read_at > now:
+            self.lane.unread_bytes += size
+        self._read_at = max(self._read_at, now) + size / self.lane.read_bps
+        return self._read_at
+
+    def _garble(self, chunk: bytes) -> bytes:
+        for one in self.lane.impairments:
+            chunk, changed = one.garble(chunk)
+            self.lane.corrupted += changed
+        return chunk
 
     def _stall(self, base: float, arrived: float, chunk: bytes) -> bytes:
         """Cut a chunk where segments are lost; the stream stands still before each. Returns what is left of it."""
@@ -196,7 +239,9 @@ class Flow:
     def _limit(self) -> None:
         """Read no more than may be held, and go on at half of it."""
         lane = self.lane
-        room = HOLD_BLOCKED if lane.blocked else HOLD_BYTES
+        room = HOLD_BLOCKED if self.stands else HOLD_BYTES
+        if lane.read_bps < math.inf:
+            room = min(room, max(1, int(lane.read_bps * PACE_S)))
         if lane.buckets:
             room = min(room, max(HOLD_INGRESS, int(min(bucket.rate for bucket in lane.buckets) / 4)))
             held = self._waiting
@@ -209,7 +254,7 @@ class Flow:
 
     def flush(self, now: float) -> None:
         """Send what is due, in order, as one write."""
-        if self.sink is None or self.lane.blocked or "sink" in self._holds:
+        if self.sink is None or self.stands or "sink" in self._holds:
             return
         parts: list[bytes] = []
         end: End | None = None
@@ -253,8 +298,11 @@ class Flow:
         """Work out when held items are due without what was lifted; never later than before."""
         items, self._queue = self._queue, deque()
         self._last_due = 0.0
+        paced = self.lane.read_bps < math.inf
+        if not paced:
+            self._read_at = 0.0
         for item in items:
-            base = item.base if self.lane.buckets else item.arrived
+            base = item.base if self.lane.buckets or paced else item.arrived
             due = base + sum(one.delay_s() for one in self.lane.impairments)
             self._last_due = max(self._last_due, min(due, item.due))
             self._queue.append(item._replace(due=self._last_due))
@@ -272,7 +320,7 @@ class Flow:
             self.allow(why)
 
     def _arm(self, now: float) -> None:
-        if self._timer is None and self._queue and not self.lane.blocked:
+        if self._timer is None and self._queue and not self.stands:
             wait_ms = math.ceil((self._queue[0].due - now) * 1000)
             self._timer = self._loop.call_later(max(1, wait_ms) / 1000, self._ring)
 

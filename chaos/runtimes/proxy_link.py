@@ -69,6 +69,7 @@ class Connection:
         self.client = Side(self, self.forward, self.backward)
         self.target = Side(self, self.backward, self.forward)
         self._ends = 0
+        self._frozen: set[str] = set()
         self._connecting: asyncio.Task[None] | None = None
 
     def made(self, side: Side) -> None:
@@ -104,6 +105,27 @@ class Connection:
             self._connecting.cancel()
         self._reset(self.client)
         self._reset(self.target)
+
+    @property
+    def frozen(self) -> bool:
+        """A fault holds back what comes, and its ends."""
+        return bool(self._frozen)
+
+    @property
+    def waits(self) -> bool:
+        """The target has not heard all of it yet."""
+        return self.forward.waits
+
+    def freeze(self, fault: str) -> None:
+        """Hold everything from now on, until the last fault that froze it thaws it."""
+        self._frozen.add(fault)
+        self.forward.frozen = self.backward.frozen = True
+        self.changed(lifted=False)
+
+    def thaw(self, fault: str) -> None:
+        """One fault less; `changed` is to follow."""
+        self._frozen.discard(fault)
+        self.forward.frozen = self.backward.frozen = self.frozen
 
     def changed(self, *, lifted: bool) -> None:
         """The link's impairments changed."""
@@ -149,7 +171,9 @@ class Link:
         self.opened = 0
         self.refused = 0
         self.cut = 0
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}
+        self._leaving: set[Connection] = set()
+        """Their clients are gone, and their targets are not told yet."""
         self._waiting: set[Connection] = set()
         """Accepted by the kernel during a silent block; their SYN counts as not through yet."""
         self._faults: dict[str, dict[str, Impairment]] = {}
@@ -181,22 +205,28 @@ class Link:
         for direction, lane in self.lanes.items():
             lane.impair([one[direction] for one in self._faults.values() if direction in one])
         if self._block("loud"):
-            for connection in tuple(self._connections):
-                self._cut(connection)
+            for connection in self.live():
+                self.cut_off(connection)
             return
-        for connection in tuple(self._connections):
+        for connection in (*self._connections, *self._leaving):
+            connection.thaw(fault)
             connection.changed(lifted=lifted)
+        self._leaving = {connection for connection in self._leaving if connection.waits}
         if not self._block("silent"):
             waiting, self._waiting = self._waiting, set()
             for connection in waiting:
                 connection.dial()
 
+    def live(self) -> tuple[Connection, ...]:
+        """Connections whose clients are here, oldest first."""
+        return tuple(self._connections)
+
     def joined(self, connection: Connection) -> None:
         """A client is here."""
-        self._connections.add(connection)
+        self._connections[connection] = None
         self.opened += 1
         if self._block("loud"):
-            self._cut(connection)
+            self.cut_off(connection)
         elif self._block("silent"):
             self._waiting.add(connection)
         else:
@@ -204,8 +234,10 @@ class Link:
 
     def left(self, connection: Connection) -> None:
         """A client is gone."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         self._waiting.discard(connection)
+        if connection.waits:
+            self._leaving.add(connection)
 
     def stats(self) -> dict[str, Any]:
         """As `chaos.model.link.LinkStats`."""
@@ -220,13 +252,17 @@ class Link:
             "delayed_bytes": forward.delayed_bytes + backward.delayed_bytes,
             "stalls": forward.stalls + backward.stalls,
             "blocked_bytes": forward.blocked_bytes + backward.blocked_bytes,
+            "frozen": sum(connection.frozen for connection in self._connections),
+            "corrupted": forward.corrupted + backward.corrupted,
+            "unread_bytes": forward.unread_bytes + backward.unread_bytes,
             "dwell_ms": [round(ms, 3) for ms in (*forward.dwell_ms, *backward.dwell_ms)][-512:],
         }
 
     def _block(self, kind: str) -> bool:
         return any(one.effect.block == kind for lane in self.lanes.values() for one in lane.impairments)
 
-    def _cut(self, connection: Connection) -> None:
+    def cut_off(self, connection: Connection) -> None:
+        """Reset one of its connections, and count it."""
         self.cut += 1
         connection.cut()
 

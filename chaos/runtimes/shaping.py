@@ -30,6 +30,10 @@ class Effect:
     stall_ms: float = 200.0
     rate_kbps: float | None = None
     block: str = ""
+    strike: str = ""
+    share: float = 1.0
+    corrupt: float = 0.0
+    read_bps: float | None = None
     direction: str = "both"
 
 
@@ -120,6 +124,16 @@ class Impairment:
     def stalls(self, size: int) -> list[int]:
         """Offsets in a chunk of `size` bytes at which the stream stalls: the segments that were lost."""
         return lost_segments(self._random, self.effect.loss, size) if self.effect.loss else []
+
+    def garble(self, chunk: bytes) -> tuple[bytes, int]:
+        """Change one byte in each segment that is hit; returns the chunk, and how many bytes are others now."""
+        hit = lost_segments(self._random, self.effect.corrupt, len(chunk)) if self.effect.corrupt else []
+        if not hit:
+            return chunk, 0
+        changed = bytearray(chunk)
+        for offset in hit:
+            changed[self._random.randrange(offset, min(offset + SEGMENT, len(chunk)))] ^= self._random.randrange(1, 256)
+        return bytes(changed), len(hit)
 
 
 def lost_segments(rng: random.Random, loss: float, size: int) -> list[int]:

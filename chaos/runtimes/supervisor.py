@@ -179,10 +179,11 @@ class Supervisor:
         }
 
     async def _do_kill(
-        self, fault: str, nodes: list[str], lease_s: float, restart_after_s: float | None = None
+        self, fault: str, nodes: list[str], lease_s: float, restart_after_s: float | None = None, grace_s: float = 0.0
     ) -> None:
-        self._leases.take(fault, "kill", self._known(nodes), lease_s, restart_after_s=restart_after_s)
-        async with asyncio.timeout(KILLED_WITHIN_S):
+        known = self._known(nodes)
+        self._leases.take(fault, "kill", known, lease_s, restart_after_s=restart_after_s, grace_s=grace_s)
+        async with asyncio.timeout(KILLED_WITHIN_S + grace_s):
             for name in nodes:
                 starts = self._nodes[name].starts
                 while self._nodes[name].running and self._nodes[name].starts == starts:

@@ -7,6 +7,8 @@ a second. A fault that is dropped into `chaos/faults` is in this suite as soon a
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +29,33 @@ if TYPE_CHECKING:
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "congestion": {"target": {"link": "users--web"}, "delay_ms": 60},
+    "corrupt": {"target": {"link": "users--web"}, "probability": 1.0},
+    "cut": {"target": {"link": "users--web"}, "percentage": 60},
+    "flap": {
+        "target": {"link": "users--web"},
+        "of": "congestion",
+        "arguments": {"delay_ms": 60},
+        "period": 1.0,
+        "spread": 0.1,
+    },
+    "half_open": {"target": {"link": "users--web"}},
     "partition": {"target": {"link": "users--web"}, "mode": "silent"},
     "pause": {"target": {"node": "web"}},
+    "ramp": {
+        "target": {"link": "users--web"},
+        "of": "congestion",
+        "figure": "delay_ms",
+        "start": 10,
+        "end": 80,
+        "levels": 3,
+    },
+    "restart": {"target": {"node": "web"}},
     "server_loss": {"target": {"node": "web"}},
+    "slow_reader": {"target": {"link": "users--web"}, "bytes_per_s": 300},
     "slowdown": {"target": {"node": "web"}, "cpu_share": 0.2, "delay_ms": 30},
 }
 DURATION_S = 1.5
+USERS = 5
 
 SERVER = """
 import json, sys, time
@@ -82,6 +105,31 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     (folder / "stack.yaml").write_text(STACK.replace("SCRIPT", str(folder / "server.py")))
     with start_stack(load_stack(str(folder / "stack.yaml"), {})) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def users(stack: RunningStack) -> Iterator[None]:
+    """Connections that live through the link and never end their request, for faults on what lives."""
+    port, done = stack.site.link_ports["users--web"], threading.Event()
+
+    def talk() -> None:
+        with contextlib.ExitStack() as exits:
+            socks = [exits.enter_context(socket.create_connection(("127.0.0.1", port), 5)) for _ in range(USERS)]
+            for sock in socks:
+                sock.sendall(b"GET /")
+            connected.set()
+            while not done.wait(0.1):
+                for sock in socks:
+                    with contextlib.suppress(OSError):
+                        sock.sendall(b"x")
+
+    connected = threading.Event()
+    thread = threading.Thread(target=talk)
+    thread.start()
+    assert connected.wait(10)
+    yield
+    done.set()
+    thread.join(10)
 
 
 class Told(list[tuple[str, str, dict[str, Any]]]):

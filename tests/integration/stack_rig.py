@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 
 NODE = """
-import os, sys, threading, time
+import os, signal, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 mode = sys.argv[2] if len(sys.argv) > 2 else ""
@@ -18,6 +18,8 @@ if mode == "crash":
     print("loading configuration")
     print("fatal: no such table", file=sys.stderr)
     sys.exit(3)
+if mode == "deaf":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if mode == "mute":
     time.sleep(60)
 
@@ -62,7 +64,7 @@ links:
 
 
 def write_stack(folder: Path, mode: str = "") -> Path:
-    """A stack of two nodes; `mode` crash or mute makes the second one fail to start."""
+    """A stack of two nodes; `mode` crash or mute makes the second one fail to start, deaf ignore SIGTERM."""
     (folder / "node.py").write_text(NODE)
     (folder / "burn.py").write_text(BURN)
     path = folder / "stack.yaml"

@@ -147,6 +147,35 @@ def test_kill_with_restart(stack: RunningStack) -> None:
     stack.runtime.release("f")
 
 
+def test_a_node_that_is_asked_to_end_may_end_by_itself(stack: RunningStack) -> None:
+    """With `grace_s` the node gets SIGTERM, and who obeys is not killed."""
+    stack.runtime.kill("f", ("one",), 20, None, 5)
+    assert stack.runtime.states()["one"].exit_code == -signal.SIGTERM
+    stack.runtime.release("f")
+    assert stack.runtime.states()["one"].state == "up"
+
+
+def test_a_stopped_node_can_be_asked_to_end(stack: RunningStack) -> None:
+    """A paused node is woken for its SIGTERM."""
+    stack.runtime.pause("p", ("one",), 20)
+    stack.runtime.kill("f", ("one",), 20, None, 5)
+    assert stack.runtime.states()["one"].exit_code == -signal.SIGTERM
+    stack.runtime.release("f")
+    stack.runtime.release("p")
+    until(lambda: stack.runtime.states()["one"].state == "up")
+
+
+def test_a_node_that_does_not_end_when_asked_is_killed(tmp_path: Path) -> None:
+    """Who ignores SIGTERM gets SIGKILL after `grace_s`, and comes back all the same."""
+    with process.start_stack(load_stack(str(write_stack(tmp_path, "deaf")))) as stack:
+        began = time.monotonic()
+        stack.runtime.kill("f", ("two",), 20, None, 0.5)
+        assert time.monotonic() - began >= 0.5
+        assert stack.runtime.states()["two"].exit_code == -signal.SIGKILL
+        stack.runtime.release("f")
+        assert stack.runtime.states()["two"].state == "up"
+
+
 def test_kill_lease_runs_out(stack: RunningStack) -> None:
     """When nobody renews the lease, the killed node is started again."""
     stack.runtime.kill("f", ("one",), 0.4, None)
