@@ -30,6 +30,10 @@ ASK_S = 30.0
 AGENT_END_S = 60.0
 
 
+PROXY_ONLY = {"strike", "corrupt", "read_bps"}
+"""Effects on a byte stream that no packet filter knows."""
+
+
 class DockerRuntime:
     """Every capability of `chaos.runtimes.base.Runtime` over containers. Raises `StackFailed`."""
 
@@ -48,8 +52,17 @@ class DockerRuntime:
         with contextlib.closing(Engine()) as engine:
             return engine.logs(self.site.containers[node].id, lines)
 
-    def kill(self, fault: str, nodes: tuple[str, ...], lease_s: float, restart_after_s: float | None) -> None:
-        """SIGKILL to the container's first process; returns once it is dead."""
+    def kill(
+        self,
+        fault: str,
+        nodes: tuple[str, ...],
+        lease_s: float,
+        restart_after_s: float | None,
+        grace_s: float = 0.0,
+    ) -> None:
+        """SIGKILL to the container's first process; returns once it is dead. Raises `StackFailed` for a grace."""
+        if grace_s:
+            raise StackFailed("containers are not asked to end here", hint="server_loss kills them")
         self._ask("kill", fault=fault, nodes=nodes, lease_s=lease_s, restart_after_s=restart_after_s)
 
     def pause(self, fault: str, nodes: tuple[str, ...], lease_s: float) -> None:
@@ -61,7 +74,14 @@ class DockerRuntime:
         self._ask("throttle", fault=fault, nodes=nodes, share=share, lease_s=lease_s)
 
     def shape(self, fault: str, links: tuple[str, ...], effect: LinkEffect, lease_s: float, seed: int) -> None:
-        """Impair links in the network namespaces of their targets. A rate is shared per target."""
+        """Impair links in the network namespaces of their targets. A rate is shared per target.
+
+        Raises `StackFailed` for what only the userspace link proxy can do to a byte stream.
+        """
+        foreign = sorted(PROXY_ONLY & effect.model_dump(exclude_defaults=True).keys())
+        if foreign:
+            hint = "only links of a stack of processes carry this"
+            raise StackFailed(f"no carrier on containers for {', '.join(foreign)}", hint=hint)
         self._ask("shape", fault=fault, links=links, effect=effect.model_dump(), lease_s=lease_s, seed=seed)
 
     def link_stats(self) -> dict[str, LinkStats]:
