@@ -87,10 +87,12 @@ class Congestion(Fault):
 
     def measure(self, injection: Injection) -> dict[str, Any]:
         """Round trips through the links, and the proxy's counters."""
-        stats = injection.runtime.link_stats()
         links = injection.aim.links
+        # The counters last: what happened to these very round trips is part of the proof.
+        trips = round_trips(injection.site, links)
+        stats = injection.runtime.link_stats()
         return {
-            "rtt_ms": round_trips(injection.site, links),
+            "rtt_ms": trips,
             "delayed_bytes": counters(stats, links, "delayed_bytes"),
             "stalls": counters(stats, links, "stalls"),
         }
