@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from chaos.engine.rundir import storage
 from chaos.errors import Refused
 from chaos.model.stack import Frozen
-from chaos.runtimes.state import root
+from chaos.runtimes.state import is_held, root
 
 
 class RunFile(Frozen):
@@ -88,17 +88,17 @@ def enrol(known: RunFile) -> Membership:
 
 def in_progress() -> tuple[RunFile, ...]:
     """Runs whose process lives, oldest first."""
-    return tuple(_read(path) for path in _files() if _is_held(path))
+    return tuple(_read(path) for path in _files() if is_held(path))
 
 
 def abandoned() -> tuple[RunFile, ...]:
     """Runs whose process died before their end."""
-    return tuple(_read(path) for path in _files() if not _is_held(path))
+    return tuple(_read(path) for path in _files() if not is_held(path))
 
 
 def is_in_progress(run: str) -> bool:
     """Whether this run's process lives."""
-    return _is_held(_path(run))
+    return is_held(_path(run))
 
 
 def forget(run: str) -> None:
@@ -114,21 +114,6 @@ def _path(run: str) -> Path:
 
 def _files() -> list[Path]:
     return sorted(folder().glob("*.json"))
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        # Shared: two who look at the same moment do not take each other for the run.
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def _read(path: Path) -> RunFile:

@@ -87,12 +87,18 @@ def remove(folder: Path) -> None:
 
 def is_alive(folder: Path) -> bool:
     """Whether somebody holds the lock of this stack's folder."""
+    return is_held(folder / "lock")
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process holds the flock on a file; one that is not there is held by nobody."""
     try:
-        fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Shared: two who look at the same moment do not take each other for the owner.
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True
     finally:
