@@ -28,6 +28,7 @@ from chaos.experiment.policyfile import docker_context, load_policy
 from chaos.report import publish, tell
 from chaos.report.live import view_for
 from chaos.report.terminal import make_console, print_verdict
+from chaos.runtimes import sandbox
 from chaos.runtimes.process import list_stacks
 from chaos.runtimes.stackfile import load_stack
 from chaos.verdict.judge import judge
@@ -54,6 +55,8 @@ class Options:
     seed: int | None = None
     stack: str | None = None
     """Outranks the experiment's: a name, a stack file, or the id of a running stack."""
+    sandbox: bool = False
+    """In a private network of this process's own."""
     json: bool = False
     runs_dir: Path = Path("runs")
     journal: Path | None = None
@@ -69,7 +72,12 @@ class Ready:
 
 
 def prepare(options: Options) -> Ready:
-    """From the command line to the plan: reads, and changes nothing. Raises `UsageError` leaves."""
+    """From the command line to the plan: reads, and changes nothing but this process's network, if that was asked for.
+
+    Raises `UsageError` leaves.
+    """
+    if options.sandbox:
+        sandbox.enter()
     changes = parse_sets(options.sets)
     experiment = load(options.target, changes)
     if options.seed is not None:
@@ -77,6 +85,8 @@ def prepare(options: Options) -> Ready:
     if options.stack is not None:
         experiment = experiment.model_copy(update={"stack": options.stack})
     spec, attach = survey(experiment, changes)
+    if options.sandbox:
+        sandbox.must_fit(spec, attach)
     return ruled(Ready(make_plan(experiment, spec), attach))
 
 

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from chaos.errors import InternalError, StackFailed, UsageError
+from chaos.model.stack import StackSpec
 from chaos.runtimes.docker_net import run
 
 TOOLS = ("iptables", "iptables-save", "iptables-restore", "tc", "ip", "ss", "unshare")
@@ -46,6 +47,18 @@ def enter() -> None:
         _enter_as_user()
     _bring_up_loopback()
     _entered = True
+
+
+def must_fit(spec: StackSpec, attach: str = "") -> None:
+    """A stack can live in a private network if all of it is started there; raises `UsageError` for another."""
+    if attach:
+        raise UsageError(f"the stack {attach} runs already, outside of the sandbox", hint="name it, so that one starts")
+    if spec.runtime != "process":
+        hint = "leave --sandbox out: the kernel impairs their links anyway"
+        raise UsageError(f"the stack {spec.stack} is made of containers, which have networks of their own", hint=hint)
+    if strange := [name for name, (_, node) in spec.nodes().items() if not node.command]:
+        hint = "give each a `command` in the stack file, or leave --sandbox out"
+        raise UsageError(f"{', '.join(strange)}: started by nobody here, and not reached from the sandbox", hint=hint)
 
 
 def why_not() -> str:
