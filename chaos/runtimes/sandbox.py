@@ -45,7 +45,7 @@ def enter() -> None:
         raise InternalError("the sandbox has to be entered before any thread is started")
     if _unshare(CLONE_NEWNET):  # not root
         _enter_as_user()
-    _bring_up_loopback()
+    bring_up_loopback()
     _entered = True
 
 
@@ -129,7 +129,7 @@ def _keep_capabilities() -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def _bring_up_loopback() -> None:
+def bring_up_loopback() -> None:
     """With packets as they are on Ethernet: of 64 kB each, a loss or a rate would be another one than was asked for."""
     try:
         run(0, "ip", "link", "set", "lo", "up", "mtu", "1500", "gso_max_segs", "1")
