@@ -132,7 +132,7 @@ class Agent:
         return stats
 
     def _refuse(self, order: Order) -> None:
-        if why := docker_shape.missing() or docker_shape.try_carrier(order.effect):
+        if why := docker_shape.why_not(order.effect):
             raise StackFailed(f"the kernel cannot do that here: {why}")
         for fault, held in self._held.items():
             both = {way.link for way in order.ways} & {way.link for way in held.order.ways}

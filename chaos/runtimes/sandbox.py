@@ -12,6 +12,7 @@ import errno
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from chaos.errors import InternalError, StackFailed, UsageError
@@ -50,7 +51,9 @@ def enter() -> None:
 
 
 def must_fit(spec: StackSpec, attach: str = "") -> None:
-    """A stack can live in a private network if all of it is started there; raises `UsageError` for another."""
+    """In a private network only a stack can be used that is started there whole; raises `UsageError` for another."""
+    if not entered():
+        return
     if attach:
         raise UsageError(f"the stack {attach} runs already, outside of the sandbox", hint="name it, so that one starts")
     if spec.runtime != "process":
@@ -61,8 +64,10 @@ def must_fit(spec: StackSpec, attach: str = "") -> None:
         raise UsageError(f"{', '.join(strange)}: started by nobody here, and not reached from the sandbox", hint=hint)
 
 
-def why_not() -> str:
-    """Why `enter` would fail, in words; empty if it works. It is tried in a child."""
+def why_not(check: Callable[[], str] = str) -> str:
+    """Why `enter` would fail, or else what `check` says inside; empty if all works. It is tried in a child."""
+    if entered():
+        return check()
     if why := _lacks():
         return why
     reading, writing = os.pipe()
@@ -70,12 +75,14 @@ def why_not() -> str:
     if not pid:
         try:
             enter()
+            said = check()
         except BaseException as error:  # noqa: BLE001 - nothing may return into the parent's code
-            os.write(writing, str(error).removeprefix("no sandbox here: ").encode())
+            said = str(error).removeprefix("no sandbox here: ")
+        os.write(writing, said.encode())
         os._exit(0)
     os.close(writing)
-    with os.fdopen(reading) as said:
-        why = said.read()
+    with os.fdopen(reading) as pipe:
+        why = pipe.read()
     os.waitpid(pid, 0)
     return why
 
