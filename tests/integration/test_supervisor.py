@@ -239,9 +239,10 @@ def test_throttle_leaves_the_share_asked_for(tmp_path: Path) -> None:
         stack.runtime.release("f")
         assert {state.state for state in stack.runtime.states().values()} == {"up"}
         free = _cpu_shares(pids, 0.5)
-    # The machine may be busy: less than asked is the others' doing, more would be ours.
-    assert 0.05 <= shares["slow"] <= 0.23
-    assert 0.15 <= shares["half"] <= 0.55
+    # The machine may be busy: less than asked is the others' doing, more would be ours, but for one late run at the
+    # end (`LONGEST_RUN_S`, 5 % of these two seconds). The unit test of the duty cycle holds the clock and is strict.
+    assert 0 < shares["slow"] <= 0.2 + 0.08
+    assert shares["slow"] < shares["half"] <= 0.5 + 0.08
     assert free["slow"] > shares["slow"]
     assert not mentions(str(tmp_path))
 
