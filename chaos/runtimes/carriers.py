@@ -49,10 +49,10 @@ def _node(name: str, does: str, says: str) -> Carrier:
     return Carrier(name, frozenset({does}), says)
 
 
-def _in_kernel(ask: Ask) -> str:
+def _in_kernel(ask: Ask, *, netem: bool = False) -> str:
     from chaos.runtimes import docker_shape  # noqa: PLC0415 - what a stack of processes never needs
 
-    return docker_shape.why_not(ask.effect) if ask.effect is not None else ""
+    return docker_shape.why_not(ask.effect, netem=netem) if ask.effect is not None else ""
 
 
 def _engine() -> str:
@@ -71,19 +71,28 @@ def _engine_at(_: str) -> str:
     return ""
 
 
-NFQUEUE = Carrier("NFQUEUE", frozenset({"delay"}), why_not=_in_kernel)
+NETEM = Carrier(
+    "netem",
+    frozenset({"delay", "reordering", "duplication", "loss", "burst loss", "corruption"}),
+    why_not=functools.partial(_in_kernel, netem=True),
+)
+NFQUEUE = Carrier("NFQUEUE", frozenset({"delay", "reordering", "duplication", "burst loss"}), why_not=_in_kernel)
 IPTABLES = Carrier("iptables", frozenset({"loss", "silent cut", "loud cut"}), why_not=_in_kernel)
 HTB = Carrier("htb", frozenset({"rate"}), why_not=_in_kernel)
-KERNEL = (NFQUEUE, IPTABLES, HTB)
+KERNEL = (NETEM, NFQUEUE, IPTABLES, HTB)
 """What meets packets, the most exact first."""
+STREAMS = frozenset(
+    {"delay", "loss", "burst loss", "rate", "silent cut", "loud cut", "reset", "freeze", "corruption", "slow reading"},
+)
+PACKETS = frozenset({"reordering", "duplication"})
 PROXY = Carrier(
     "proxy",
-    frozenset(
-        {"delay", "loss", "rate", "silent cut", "loud cut", "reset", "freeze", "corruption", "slow reading"},
-    ),
+    STREAMS | PACKETS,
     "link proxy, on live connections",
+    lambda ask: NO_PACKETS if ask.what in PACKETS else "",
 )
 
+NO_PACKETS = "it carries a stream of bytes, in which nothing comes twice or out of turn"
 NO_NAMESPACE = "the packets of processes can be met only in a network namespace of their own"
 NO_PROXY = "no link proxy stands between containers"
 NO_STOP = "containers are not asked to end here; server_loss kills them"
