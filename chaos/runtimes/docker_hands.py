@@ -128,6 +128,11 @@ class Hands:
             return {}
         return docker_shape.counted(facts.pid, put[1], self._since.get((node, fault), {}))
 
+    def first_link(self, node: str, fault: str) -> str:
+        """The first link that the fault's rules on a node are for; empty without any."""
+        put = self._put.get((node, fault))
+        return put[1].ways[0].link if put is not None else ""
+
     def order(self, node: str, shape: Shape) -> Order:
         """A shape's part on the links that end in one node."""
         targets = {link.name: link for link in self.site.spec.links if link.target == node}

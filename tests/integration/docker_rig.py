@@ -31,6 +31,16 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "slowdown": ("slowdown", {"target": {"node": "web"}, "cpu_share": 0.2, "delay_ms": 30}),
 }
 """One fault per kind of undo, and their arguments."""
+OF_PACKETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "burst loss": ("burst_loss", {"target": {"link": "users--web"}, "loss": 0.3, "burst": 3}),
+    "duplicate": ("duplicate", {"target": {"link": "front--web"}, "share": 0.5}),
+    "pareto": (
+        "congestion",
+        {"target": {"link": "front--web"}, "delay_ms": 40, "jitter_ms": 8, "distribution": "pareto"},
+    ),
+    "reorder": ("reorder", {"target": {"link": "front--web"}, "share": 0.4, "delay_ms": 30}),
+}
+"""Those that hit single packets; taken back as a delay or a loss is."""
 CONDUCTOR = """
 import json, sys, threading
 from chaos.engine.injector import Injector

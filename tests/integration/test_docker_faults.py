@@ -13,6 +13,7 @@ import pytest
 from docker_engine import Cans, cans, docker
 from docker_rig import (
     FAULTS,
+    OF_PACKETS,
     ask,
     datagrams_lost,
     docker_address,
@@ -61,7 +62,7 @@ def before(web: Cans, stack: DockerStack) -> Iterator[dict[str, Any]]:
 
 
 def made(name: str, duration: float = 1.5) -> Fault:
-    fault, arguments = FAULTS[name]
+    fault, arguments = (FAULTS | OF_PACKETS)[name]
     return registry()[fault].model_validate({**arguments, "duration": duration})
 
 
@@ -72,13 +73,13 @@ def test_the_runtime_has_every_capability(stack: DockerStack) -> None:
     assert stack.runtime.logs("web")[-1] == "serving"
 
 
-@pytest.mark.parametrize("name", sorted(FAULTS))
+@pytest.mark.parametrize("name", sorted(FAULTS | OF_PACKETS))
 def test_it_bites_and_heals(name: str, web: Cans, stack: DockerStack, tmp_path: Path, before: dict[str, Any]) -> None:
     """It proves that it bit, and afterwards containers, rules and quotas are as they were."""
     told: list[tuple[str, dict[str, Any]]] = []
     ledger = Ledger.create("run", tmp_path)
     injector = Injector(stack.runtime, ledger, 1, threading.Event(), lambda step, _, data: told.append((step, data)))
-    needs_traffic = name in {"loss", "rate"}
+    needs_traffic = name in {"loss", "rate", "burst loss"}
     with traffic(web.port) if needs_traffic else contextlib.nullcontext():
         evidence = injector.run(made(name), name)
     assert evidence.bit, evidence
@@ -88,10 +89,10 @@ def test_it_bites_and_heals(name: str, web: Cans, stack: DockerStack, tmp_path: 
     assert stack.runtime.active() == ()
 
 
-@pytest.mark.parametrize("name", ["silent", "pause", "slowdown"])
+@pytest.mark.parametrize("name", ["silent", "pause", "slowdown", *OF_PACKETS])
 def test_its_proof_fails_when_nothing_is_injected(name: str, stack: DockerStack, tmp_path: Path) -> None:
     """The evidence is a measurement of the containers, and does not believe the fault."""
-    fault, arguments = FAULTS[name]
+    fault, arguments = (FAULTS | OF_PACKETS)[name]
 
     class Toothless(registry()[fault]):  # type: ignore[misc]  # the class is known only at run time
         def inject(self, injection: Any) -> None: ...
@@ -100,7 +101,7 @@ def test_its_proof_fails_when_nothing_is_injected(name: str, stack: DockerStack,
     assert not injector.run(Toothless.model_validate({**arguments, "duration": 0.5}), name).bit
 
 
-@pytest.mark.parametrize("name", sorted(FAULTS))
+@pytest.mark.parametrize("name", sorted(FAULTS | OF_PACKETS))
 def test_healing_again_or_without_injection_is_no_error(
     name: str, stack: DockerStack, tmp_path: Path, before: dict[str, Any]
 ) -> None:
