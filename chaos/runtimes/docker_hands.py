@@ -225,9 +225,9 @@ class Hands:
             raise StackFailed(f"{node} {IPV6}", hint="use IPv4 only")
         if why := docker_shape.why_not(order.effect):
             raise StackFailed(f"no carrier for the network of {node}: {why}")
-        for (other, fault), (_, there) in self._put.items():
+        for (other, _), (_, there) in self._put.items():
             if other == node and (why := conflict(order, there)):
-                raise StackFailed(f"{why}: {fault} is there already")
+                raise StackFailed(why)
 
     def _drop_queues(self, node: str, fault: str) -> None:
         for direction in ("i", "o"):

@@ -127,9 +127,9 @@ def conflict(one: Order, other: Order) -> str:
     if not both or not set(one.directions) & set(other.directions):
         return ""
     if delays(one.effect) and delays(other.effect):
-        return f"{both}: two delays do not add up"
+        return f"{both}: delayed by {other.fault} already, and delays do not add up here"
     if one.classed and other.classed:
-        return f"{both}: a packet has one class, which can delay or narrow it for one fault only"
+        return f"{both}: in the class of {other.fault} already, and a packet has only one: they do not add up here"
     return ""
 
 
