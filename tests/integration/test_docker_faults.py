@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import statistics
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from docker_rig import (
     FAULTS,
     OF_PACKETS,
     ask,
+    datagrams,
     datagrams_lost,
     docker_address,
     fetch_s,
@@ -143,6 +144,39 @@ def test_loss_is_the_asked_share_of_datagrams(web: Cans, stack: DockerStack, bef
     assert 0.16 < lost < 0.24
     assert abs(counted - lost * 3000) < 30
     assert datagrams_lost(web, 500) == 0
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize(
+    ("effect", "count", "figure"),
+    [
+        ({"burst_loss": 0.2, "burst": 2}, 900, lambda seen: 1 - len(set(seen)) / 900),
+        ({"duplicate": 0.2}, 500, lambda seen: (len(seen) - len(set(seen))) / 500),
+        (
+            {"reorder": 0.2, "delay_ms": 30},
+            500,
+            lambda seen: sum(n > min(seen[at:]) for at, n in enumerate(seen)) / 500,
+        ),
+    ],
+    ids=["burst loss", "duplicate", "reorder"],
+)
+def test_single_packets_are_hit_as_asked(
+    effect: dict[str, Any],
+    count: int,
+    figure: Callable[[list[int]], float],
+    direction: str,
+    web: Cans,
+    stack: DockerStack,
+    before: dict[str, Any],
+) -> None:
+    """A fifth of the datagrams is lost in bursts, arrives twice or overtakes, one way; none does the other way."""
+    shape = LinkEffect.model_validate({**effect, "direction": direction})
+    stack.runtime.shape("p.1", ("front--web",), shape, LEASE_S, 1)
+    hit = figure(datagrams(web, count, back=direction == "backward"))
+    spared = datagrams(web, 50, back=direction == "forward")
+    stack.runtime.release("p.1")
+    assert 0.13 < hit < 0.27
+    assert spared == list(range(50))
 
 
 def test_a_loud_cut_resets_live_connections(web: Cans, stack: DockerStack, before: dict[str, Any]) -> None:
