@@ -126,7 +126,7 @@ SUPERVISOR = (
 PROCESS: tuple[Carrier, ...] = (*(one.refused(NO_NAMESPACE) for one in KERNEL), PROXY, *SUPERVISOR)
 IN_SANDBOX: tuple[Carrier, ...] = (*(_boxed(one) for one in (*KERNEL, SS)), PROXY, *SUPERVISOR)
 DOCKER: tuple[Carrier, ...] = (
-    *(one.given(_engine) for one in KERNEL),
+    *(one.given(_engine) for one in (*KERNEL, SS)),
     PROXY.refused(NO_PROXY),
     _node("engine", "lifecycle", "SIGKILL by the engine").given(_engine),
     _node("engine", "stopping", "SIGTERM by the engine").refused(NO_STOP),
