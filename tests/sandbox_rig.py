@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import http.client
+import itertools
 import os
 import socket
 import statistics
@@ -176,6 +177,30 @@ class Packets:
     def lost(self) -> float:
         """Share of what was sent."""
         return 1 - len(self._came) / len(self._sent)
+
+    @property
+    def burst(self) -> float:
+        """Mean number of packets lost in a row."""
+        lost = [number not in self._came for number in self._sent]
+        runs = sum(now and not before for before, now in itertools.pairwise([False, *lost]))
+        return sum(lost) / max(1, runs)
+
+    @property
+    def twice(self) -> float:
+        """Share of what was sent that came again."""
+        return (len(self._order) - len(self._came)) / len(self._sent)
+
+    @property
+    def early(self) -> float:
+        """Share of what came before something that was sent earlier."""
+        last = list(itertools.accumulate(reversed(self._order), min))[::-1]
+        return sum(number > least for number, least in zip(self._order, last[1:], strict=False)) / len(self._order)
+
+    @property
+    def tail(self) -> float:
+        """How much longer the slowest wait than the middle, against the fastest: 1 where both sides are alike."""
+        fast, middle, slow = (statistics.quantiles(self.waits_ms, n=40)[at] for at in (0, 19, 38))
+        return (slow - middle) / max(0.001, middle - fast)
 
     @property
     def rate_kbps(self) -> float:

@@ -34,6 +34,8 @@ class Carrier:
     """For the plan, where the name alone does not say it."""
     why_not: Callable[[Ask], str] = _works
     """What keeps it from an ask of these on this machine; empty: it works."""
+    once: str = ""
+    """Of carriers with the same word a link can have only one at a time: their effects do not add up."""
 
     @property
     def words(self) -> str:
@@ -52,10 +54,10 @@ def _node(name: str, does: str, says: str) -> Carrier:
     return Carrier(name, frozenset({does}), says)
 
 
-def _in_kernel(ask: Ask) -> str:
+def _in_kernel(ask: Ask, *, netem: bool = False) -> str:
     from chaos.runtimes import docker_shape  # noqa: PLC0415 - what a stack of processes never needs
 
-    return docker_shape.why_not(ask.effect) if ask.effect is not None else ""
+    return docker_shape.why_not(ask.effect, netem=netem) if ask.effect is not None else ""
 
 
 def _cuts(_: Ask) -> str:
@@ -85,20 +87,32 @@ def _engine_at(_: str) -> str:
     return ""
 
 
-NFQUEUE = Carrier("NFQUEUE", frozenset({"delay"}), why_not=_in_kernel)
+NETEM = Carrier(
+    "netem",
+    frozenset({"delay", "reordering", "duplication", "loss", "burst loss", "corruption"}),
+    why_not=functools.partial(_in_kernel, netem=True),
+    once="class",
+)
+NFQUEUE = Carrier(
+    "NFQUEUE", frozenset({"delay", "reordering", "duplication", "burst loss"}), why_not=_in_kernel, once="queue"
+)
 IPTABLES = Carrier("iptables", frozenset({"loss", "silent cut", "loud cut"}), why_not=_in_kernel)
-HTB = Carrier("htb", frozenset({"rate"}), why_not=_in_kernel)
-KERNEL = (NFQUEUE, IPTABLES, HTB)
+HTB = Carrier("htb", frozenset({"rate"}), why_not=_in_kernel, once="class")
+KERNEL = (NETEM, NFQUEUE, IPTABLES, HTB)
 """What meets packets, the most exact first."""
 SS = Carrier("ss", frozenset({"reset"}), "ss -K", why_not=_cuts)
+STREAMS = frozenset(
+    {"delay", "loss", "burst loss", "rate", "silent cut", "loud cut", "reset", "freeze", "corruption", "slow reading"},
+)
+PACKETS = frozenset({"reordering", "duplication"})
 PROXY = Carrier(
     "proxy",
-    frozenset(
-        {"delay", "loss", "rate", "silent cut", "loud cut", "reset", "freeze", "corruption", "slow reading"},
-    ),
+    STREAMS | PACKETS,
     "link proxy, on live connections",
+    lambda ask: NO_PACKETS if ask.what in PACKETS else "",
 )
 
+NO_PACKETS = "it carries a stream of bytes, in which nothing comes twice or out of turn"
 NO_NAMESPACE = "the packets of processes can be met only in a network namespace of their own (--sandbox)"
 NO_PROXY = "no link proxy stands between containers"
 NO_STOP = "containers are not asked to end here; server_loss kills them"
@@ -143,4 +157,4 @@ def _tried(runtime: str, ask: Ask, containers: Mapping[str, Container]) -> tuple
     kind = "shaping" if ask.effect is not None else ask.what
     lacking = {node: one.lacks[kind] for node, one in containers.items() if kind in one.lacks}
     able = [one for one in RUNTIMES[runtime] if ask.what in one.does]
-    return tuple(Tried(carrier=one.words, why_not=one.why_not(ask), not_on=lacking) for one in able)
+    return tuple(Tried(carrier=one.words, why_not=one.why_not(ask), not_on=lacking, once=one.once) for one in able)

@@ -89,7 +89,7 @@ class ProcessRuntime:
             return {}
         stats = self._ask_links(self.site.proxy, "stats")
         for name, more in self._ask_links(self.site.kernel, "stats").items() if self.site.kernel else ():
-            stats[name] |= {key: stats[name][key] + value for key, value in more.items()}
+            stats[name] |= {key: stats[name].get(key, 0) + value for key, value in more.items()}
         return {name: LinkStats.model_validate(value) for name, value in stats.items()}
 
     def renew(self, fault: str, lease_s: float) -> None:
