@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 EXPERIMENT ?= experiments/network_congestion.json
 TESTS ?=
 
-.PHONY: help venv demo test test-deps test-quick test-backends test-netem test-clean-runs soak lint bench lock clean
+.PHONY: help venv demo test test-deps test-quick test-backends test-netem test-clean-runs soak lint bench bench-netem lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,9 @@ lint: venv ## style, types and the arrows between rooms
 
 bench: venv ## every benchmark; results in benchmarks/results/
 	$(BIN)/python -m benchmarks
+
+bench-netem: venv ## the kernel's carriers beside plain `tc netem` on a real Debian kernel, in qemu
+	@VENV=$(VENV) .ci/netem $(BIN)/python -m benchmarks.netem
 
 lock: venv ## resolve the dependencies again into requirements/*.txt
 	$(BIN)/python -m uv pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes \
