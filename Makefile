@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 EXPERIMENT ?= experiments/network_congestion.json
 TESTS ?=
 
-.PHONY: help venv demo test test-deps test-quick test-backends test-clean-runs soak lint bench lock clean
+.PHONY: help venv demo test test-deps test-quick test-backends test-netem test-clean-runs soak lint bench bench-netem lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,9 @@ test-quick: venv ## the tests that take less than a few seconds each
 test-backends: venv ## only the tests against real third-party servers (need node and npm)
 	$(BIN)/python -m pytest -m needs_node $(TESTS)
 
+test-netem: venv ## network faults on a real Debian kernel with netem, in qemu (TEST_DEPS=yes installs what it takes)
+	@VENV=$(VENV) .ci/netem
+
 test-clean-runs: venv ## 20 runs of each shipped experiment on a healthy stack; resumable, about two hours
 	$(BIN)/python -m tests.longer.clean_runs
 
@@ -48,6 +51,9 @@ lint: venv ## style, types and the arrows between rooms
 
 bench: venv ## every benchmark; results in benchmarks/results/
 	$(BIN)/python -m benchmarks
+
+bench-netem: venv ## the kernel's carriers beside plain `tc netem` on a real Debian kernel, in qemu
+	@VENV=$(VENV) .ci/netem $(BIN)/python -m benchmarks.netem
 
 lock: venv ## resolve the dependencies again into requirements/*.txt
 	$(BIN)/python -m uv pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes \

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from chaos.runtimes import sandbox
+from chaos.runtimes import launch, process, sandbox
 from chaos.runtimes.process import start_stack
 from chaos.runtimes.stackfile import load_stack
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from chaos.runtimes.process import RunningStack
 
 LINK = "users--web"
+EMULATED = os.environ.get("NETEM_GUEST") == "yes"
+"""In a machine without hardware virtualisation (`.ci/netem`): everything takes ten times as long, or more."""
 AS_USER = ("setpriv", "--bounding-set=-sys_admin,-net_admin,-net_raw", "--inh-caps=-all")
 """Root without what makes it root over networks: it has to take the way of ordinary users."""
 LOCAL = "127.0.0.1"
@@ -97,9 +99,13 @@ def private_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @contextlib.contextmanager
 def boxed_stack(folder: Path) -> Iterator[RunningStack]:
     """The stack in the sandbox that this thread is in."""
-    with start_stack(load_stack(str(write_stack(folder)))) as running:
-        assert running.site.kernel
-        yield running
+    with pytest.MonkeyPatch.context() as patch:
+        if EMULATED:
+            patch.setattr(launch, "START_S", 300.0)
+            patch.setattr(process, "LINKS_S", 100.0)
+        with start_stack(load_stack(str(write_stack(folder)))) as running:
+            assert running.site.kernel
+            yield running
 
 
 class User:

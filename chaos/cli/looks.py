@@ -48,6 +48,7 @@ def look(runs_dir: Path) -> list[Finding]:
         ("operator", _operator),
         ("docker engine", _docker),
         ("node and npm", _node),
+        ("sandbox", _sandbox),
         ("kernel netem", _netem),
     ]
     return [_safely(what, one) for what, one in looks]
@@ -201,14 +202,19 @@ def _node() -> Finding:
     return Finding("node and npm", "yes", f"node {version.stdout.strip()}")
 
 
+def _sandbox() -> Finding:
+    from chaos.runtimes import sandbox
+
+    if why := sandbox.why_not():
+        return Finding("sandbox", "without", why, "chaos run --sandbox needs it")
+    return Finding("sandbox", "yes", "a private network, in which the kernel impairs links")
+
+
 def _netem() -> Finding:
     """Try it in a network namespace of its own: what the kernel says about its modules is no proof."""
-    missing = [name for name in ("unshare", "tc") if shutil.which(name) is None]
-    if missing:
-        return Finding("kernel netem", "without", f"no {' and no '.join(missing)}", "the link proxy is used instead")
-    words = ["unshare", "-Urn", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
-    tried = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
-    if tried.returncode:
-        why = (tried.stderr.strip().splitlines() or ["refused"])[0]
-        return Finding("kernel netem", "without", why, "the link proxy is used instead")
+    from chaos.model.link import LinkEffect
+    from chaos.runtimes import docker_shape, sandbox
+
+    if why := sandbox.why_not(lambda: docker_shape.why_not(LinkEffect(delay_ms=1), netem=True)):
+        return Finding("kernel netem", "without", why, "other carriers are used instead")
     return Finding("kernel netem", "yes", "works in a namespace of its own")

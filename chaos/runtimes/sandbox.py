@@ -38,8 +38,10 @@ def entered() -> bool:
 
 
 def enter() -> None:
-    """Give this process its private network; it must have a single thread. Raises `UsageError` with the reason."""
+    """Give this process its private network, if it has none; it must have a single thread. Raises `UsageError`."""
     global _entered  # noqa: PLW0603 - what is entered is the process
+    if _entered:
+        return
     if why := _lacks():
         raise UsageError(f"no sandbox here: {why}", hint=WITHOUT)
     if len(list(Path("/proc/self/task").iterdir())) > 1:
