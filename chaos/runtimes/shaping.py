@@ -125,7 +125,7 @@ class Impairment:
         """Offsets in a chunk of `size` bytes at which the stream stalls: the segments that were lost."""
         return lost_segments(self._random, self.effect.loss, size) if self.effect.loss else []
 
-    def garble(self, chunk: bytes) -> tuple[bytes, int]:
+    def garble(self, chunk: bytes | memoryview) -> tuple[bytes | memoryview, int]:
         """Change one byte in each segment that is hit; returns the chunk, and how many bytes are others now."""
         hit = lost_segments(self._random, self.effect.corrupt, len(chunk)) if self.effect.corrupt else []
         if not hit:

@@ -18,9 +18,9 @@ from chaos.runtimes import control, ports
 
 ROOT = Path(__file__).resolve().parents[2]
 PROXY = ("-m", "chaos.runtimes.proxy")
-WITHOUT_UVLOOP = (
+WITHOUT_SPLICE = (
     "-c",
-    "import sys; sys.modules['uvloop'] = None; from chaos.runtimes.proxy import main; sys.exit(main(sys.argv))",
+    "import os, sys; vars(os).pop('splice', None); from chaos.runtimes.proxy import main; sys.exit(main(sys.argv))",
 )
 
 
@@ -128,13 +128,24 @@ class Rig:
         assert self.process.stdin is not None
         self.process.stdin.close()
         assert self.process.wait(5) == 0
-        self.server.close()
-        self._claim.close()
+        self._end()
         # Debug mode also tells of slow callbacks: on a busy machine that is no news of the proxy.
         lines = self._said.read_text().splitlines()
         said = "\n".join(line for line in lines if not line.startswith("Executing "))
         self._folder.cleanup()
         assert not said, said
+
+    def discard(self) -> None:
+        """Close one whose proxy was killed."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(5)
+        self._end()
+        self._folder.cleanup()
+
+    def _end(self) -> None:
+        self.server.close()
+        self._claim.close()
 
 
 @contextlib.contextmanager
@@ -157,7 +168,7 @@ def round_trip_ms(sock: socket.socket, payload: bytes = b"x" * 64) -> float:
 
 def receive(sock: socket.socket, size: int) -> bytes:
     """Exactly so many bytes, or fewer if the stream ends."""
-    data = b""
-    while len(data) < size and (part := sock.recv(min(65536, size - len(data)))):
+    data = bytearray()
+    while len(data) < size and (part := sock.recv(min(1 << 18, size - len(data)))):
         data += part
-    return data
+    return bytes(data)

@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from proxy_rig import PROXY, WITHOUT_UVLOOP, Rig, Server, echo, receive, rig, round_trip_ms, until
+from proxy_rig import PROXY, WITHOUT_SPLICE, Rig, Server, echo, receive, rig, round_trip_ms, until
 
 from chaos.model.link import LinkEffect, LinkStats
 from chaos.runtimes import control
 
 
-@pytest.fixture(scope="module", params=[PROXY, WITHOUT_UVLOOP], ids=["uvloop", "asyncio"])
+@pytest.fixture(scope="module", params=[PROXY, WITHOUT_SPLICE], ids=["splice", "copy"])
 def shared(request: pytest.FixtureRequest) -> Iterator[Rig]:
     with rig(program=request.param) as one:
         yield one
