@@ -24,7 +24,6 @@ from chaos.runtimes.control import BadRequest
 from chaos.runtimes.proxy_flow import clock
 from chaos.runtimes.proxy_lane import Store
 from chaos.runtimes.proxy_link import Link, directions
-from chaos.runtimes.proxy_pipe import Pool
 from chaos.runtimes.proxy_wire import Loop, prompt_timers
 from chaos.runtimes.shaping import Bucket, Effect, Impairment
 
@@ -158,13 +157,12 @@ def _many_files() -> None:
 def main(argv: list[str]) -> int:
     """Entry point."""
     orders = json.loads(Path(argv[1]).read_text())["proxy"]
-    store, pool = Store(), Pool()
-    links = [Link(order["name"], order["port"], order["to"], store, pool) for order in orders["links"]]
+    store = Store()
+    links = [Link(order["name"], order["port"], order["to"], store) for order in orders["links"]]
     _many_files()
     prompt_timers()
     with asyncio.Runner(loop_factory=Loop) as runner:
         runner.run(run(links, orders["socket"]))
-    pool.close()
     return 0
 
 

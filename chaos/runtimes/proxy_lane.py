@@ -6,7 +6,6 @@ import math
 from collections import deque
 from typing import NamedTuple
 
-from chaos.runtimes.proxy_pipe import Pool
 from chaos.runtimes.proxy_wire import End
 from chaos.runtimes.shaping import Bucket, Impairment
 
@@ -49,11 +48,10 @@ class Store:
 
 
 class Lane:
-    """One direction of one link: what impairs it now, its counters, and what its flows share with all others."""
+    """One direction of one link: what impairs it now, and its counters."""
 
-    def __init__(self, store: Store, pool: Pool) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
-        self.pool = pool
         self.impairments: list[Impairment] = []
         self.plain = True
         self.blocked = False
@@ -96,10 +94,15 @@ class Due:
 
     def admit(self, now: float, arrived: float, what: Chunk | End) -> None:
         """Work out when it is due: after the rates, the slow reader, the delays, and what came before."""
+        lane, base = self._lane, arrived
         size = 0 if isinstance(what, End) else len(what)
-        base = max((one.charge(now, size) for one in self._lane.buckets), default=arrived)
-        base = max(base, self._read(now, size))
-        due = base + sum(one.delay_s() for one in self._lane.impairments)
+        for bucket in lane.buckets:
+            base = max(base, bucket.charge(now, size))
+        if lane.read_bps < math.inf:
+            base = max(base, self._read(now, size))
+        due = base
+        for one in lane.impairments:
+            due += one.delay_s()
         self._last_due = max(self._last_due, due)
         if not isinstance(what, End):
             what = self._stall(base, arrived, self._garble(what))
@@ -119,9 +122,7 @@ class Due:
             self.queue.append(item._replace(due=self._last_due))
 
     def _read(self, now: float, size: int) -> float:
-        """When a slow reader has read so many bytes more; 0 without one."""
-        if self._lane.read_bps == math.inf:
-            return 0.0
+        """When a slow reader has read so many bytes more."""
         if self._read_at > now:
             self._lane.unread_bytes += size
         self._read_at = max(self._read_at, now) + size / self._lane.read_bps

@@ -8,7 +8,6 @@ from typing import Any
 
 from chaos.runtimes.proxy_flow import Flow
 from chaos.runtimes.proxy_lane import Lane, Store
-from chaos.runtimes.proxy_pipe import Pool
 from chaos.runtimes.proxy_wire import End, Loop, Wire
 from chaos.runtimes.shaping import Effect, Impairment
 
@@ -118,11 +117,11 @@ class Connection:
 class Link:
     """A listener on `port` whose connections go to `to`, both on 127.0.0.1."""
 
-    def __init__(self, name: str, port: int, to: int, store: Store, pool: Pool) -> None:
+    def __init__(self, name: str, port: int, to: int, store: Store) -> None:
         self.name = name
         self.port = port
         self.to = to
-        self.lanes = {direction: Lane(store, pool) for direction in DIRECTIONS}
+        self.lanes = {direction: Lane(store) for direction in DIRECTIONS}
         self.opened = 0
         self.refused = 0
         self.cut = 0

@@ -21,6 +21,9 @@ READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 RESET = struct.pack("ii", 1, 0)
 """Linger for no time: a close sends RST."""
 
+COARSE_S = 0.002
+"""epoll counts milliseconds, and the kernel lets a wait be late by a thousandth: the last of it goes by select(2)."""
+
 Argument = TypeVar("Argument")
 Got = TypeVar("Got")
 
@@ -54,8 +57,11 @@ class Inline(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """As asyncio calls it."""
         if timeout is not None and timeout > 0:
-            select.select((self.fileno(),), (), (), timeout)  # epoll itself counts milliseconds
-            timeout = 0
+            if timeout > COARSE_S:
+                timeout -= COARSE_S
+            else:
+                select.select((self.fileno(),), (), (), timeout)
+                timeout = 0
         others = []
         for key, events in super().select(timeout):
             if isinstance(key.data, Wire):

@@ -17,11 +17,6 @@ from typing import Any
 from chaos.runtimes import control, ports
 
 ROOT = Path(__file__).resolve().parents[2]
-PROXY = ("-m", "chaos.runtimes.proxy")
-WITHOUT_SPLICE = (
-    "-c",
-    "import os, sys; vars(os).pop('splice', None); from chaos.runtimes.proxy import main; sys.exit(main(sys.argv))",
-)
 
 
 def until(condition: Callable[[], Any], within_s: float = 5.0) -> Any:
@@ -79,7 +74,7 @@ def echo(sock: socket.socket) -> None:
 class Rig:
     """Links `a` and `b` to an echo server, `none` to a port where nobody listens."""
 
-    def __init__(self, session: Callable[[socket.socket], None] = echo, program: tuple[str, ...] = PROXY) -> None:
+    def __init__(self, session: Callable[[socket.socket], None] = echo) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="rig-")
         self._claim = ports.claim(5)
         a, b, none, target, self.nobody = self._claim.ports
@@ -93,7 +88,7 @@ class Rig:
         self._said = Path(self._folder.name) / "stderr"
         with self._said.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-X", "dev", *program, str(orders)],
+                [sys.executable, "-X", "dev", "-m", "chaos.runtimes.proxy", str(orders)],
                 stdin=subprocess.PIPE,
                 stderr=stderr,
                 cwd=ROOT,
@@ -149,9 +144,9 @@ class Rig:
 
 
 @contextlib.contextmanager
-def rig(session: Callable[[socket.socket], None] = echo, program: tuple[str, ...] = PROXY) -> Iterator[Rig]:
+def rig(session: Callable[[socket.socket], None] = echo) -> Iterator[Rig]:
     """A rig that is closed at the end, whatever happens."""
-    one = Rig(session, program)
+    one = Rig(session)
     try:
         yield one
     finally:
