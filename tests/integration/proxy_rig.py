@@ -19,7 +19,7 @@ from chaos.runtimes import control, ports
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def until(condition: Callable[[], Any], within_s: float = 5.0) -> Any:
+def until(condition: Callable[[], Any], within_s: float = 15.0) -> Any:
     """Wait for a condition; fails loudly when it does not come true."""
     end = time.monotonic() + within_s
     while not (value := condition()):
@@ -122,7 +122,7 @@ class Rig:
     def close(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
-        assert self.process.wait(5) == 0
+        assert self.process.wait(15) == 0
         self._end()
         # Debug mode also tells of slow callbacks: on a busy machine that is no news of the proxy.
         lines = self._said.read_text().splitlines()

@@ -169,8 +169,8 @@ def test_loss_is_a_stall(proxy: Rig) -> None:
     before = proxy.stats()["stalls"]
     with proxy.connect() as sock:
         proxy.shape(loss=1.0, stall_ms=150, direction="forward")
-        assert 150 <= round_trip_ms(sock) <= 220
-        assert 300 <= round_trip_ms(sock, b"y" * 2000) <= 380, "two segments, two stalls"
+        assert 150 <= round_trip_ms(sock) < 300
+        assert 300 <= round_trip_ms(sock, b"y" * 2000) < 600, "two segments, two stalls"
     assert proxy.stats()["stalls"] == before + 3
 
 
@@ -344,11 +344,11 @@ def test_faults_compose_and_lift_one_by_one(proxy: Rig) -> None:
     with proxy.connect() as sock:
         proxy.shape("one", delay_ms=50)
         proxy.shape("two", delay_ms=70, direction="forward")
-        assert 170 <= round_trip_ms(sock) <= 230
+        assert 170 <= min(round_trip_ms(sock) for _ in range(3)) < 300
         proxy.release("one")
-        assert 70 <= round_trip_ms(sock) <= 120
+        assert 70 <= min(round_trip_ms(sock) for _ in range(3)) < 150
         proxy.release("two")
-        assert round_trip_ms(sock) < 60
+        assert min(round_trip_ms(sock) for _ in range(3)) < 60
 
 
 def test_delay_and_rate_and_loss_together_lose_nothing(proxy: Rig) -> None:

@@ -106,7 +106,7 @@ def test_reset_of_a_client_reaches_the_server_behind_a_bulk() -> None:
 
     with rig(session) as one:
         sock = one.connect()
-        with sending(sock, BLOCK * 256):
+        with sending(sock, BLOCK * 128):
             until(lambda: one.stats()["bytes_forward"] > 4 << 20)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             sock.shutdown(socket.SHUT_RD)
@@ -126,7 +126,7 @@ def test_reset_of_a_server_reaches_a_client_that_sends_a_bulk() -> None:
 
     with rig(session) as one:
         with one.connect() as sock, pytest.raises(ConnectionError):
-            sock.sendall(BLOCK * 256)
+            sock.sendall(BLOCK * 128)
         until(lambda: one.stats()["connections"] == 0)
 
 
@@ -189,7 +189,7 @@ def test_a_killed_proxy_ends_its_connections() -> None:
         stack.callback(one.discard)
         socks = [stack.enter_context(one.connect()) for _ in range(4)]
         for sock in socks:
-            stack.enter_context(sending(sock, BLOCK * 256))
-        until(lambda: one.stats()["bytes_forward"] > 16 << 20)
+            stack.enter_context(sending(sock, BLOCK * 128))
+        until(lambda: one.stats()["bytes_forward"] > 4 << 20)
         one.process.kill()
         until(lambda: len(ended) == len(socks))
