@@ -1,194 +1,128 @@
-"""The link proxy against a direct socket, in pairs of one run; and what it does against what it was asked to do.
+"""The link proxy against a direct socket and Toxiproxy, in one run: what it adds, what it carries, what it costs.
 
-Absolute figures depend on the machine and on what else it does; the ratios are what can be compared.
+Absolute figures depend on the machine and on what else it does. What can be compared are the ratios of neighbours:
+in each round every way is measured once, in an order that turns. With a delay active the direct socket takes no part.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import socket
 import statistics
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-from chaos.runtimes import control, ports
+from benchmarks._relays import Relays, relays
 
-ROUNDS = 5
-PINGS = 400
-BULK = 64 << 20
-SEGMENT = 1460
+ROUNDS = 7
+PINGS = 500
+CONNECTIONS = 100
+MESSAGES = 30
+BULK = 256 << 20
+DELAY_MS = 50
+DELAYED_PINGS = 8
+DELAYED_BULK = 256 << 20
 
-SERVER = """
-import socket, sys, threading
-def serve(sock):
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    with sock:
-        if sock.recv(1) == b"e":
-            while data := sock.recv(1 << 18):
-                sock.sendall(data)
-        else:
-            while sock.recv(1 << 18):
-                pass
-            sock.sendall(b"!")
-listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
-print("ready", flush=True)
-while True:
-    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-"""
-
-
-class Bench:
-    """A server, and a proxy before it."""
-
-    def __init__(self, direct: int, through: int, sock: str) -> None:
-        self.ports = {"direct": direct, "proxy": through}
-        self._socket = sock
-
-    def connect(self, way: str, mode: bytes) -> socket.socket:
-        """Mode `e` echoes, `s` swallows and says when everything is there."""
-        sock = socket.create_connection(("127.0.0.1", self.ports[way]), timeout=60)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.sendall(mode)
-        return sock
-
-    @contextlib.contextmanager
-    def shaped(self, **effect: Any) -> Iterator[None]:
-        """With an effect on the link."""
-        control.call(self._socket, "shape", fault="f", links=["link"], effect=effect, lease_s=120, seed=1)
-        try:
-            yield
-        finally:
-            control.call(self._socket, "release", fault="f")
-
-    def stalls(self) -> int:
-        """Stalls counted so far."""
-        return int(control.call(self._socket, "stats")["link"]["stalls"])
-
-
-@contextlib.contextmanager
-def bench() -> Iterator[Bench]:
-    """Start both processes, and end them."""
-    claim = ports.claim(2)
-    direct, through = claim.ports
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
-        orders = Path(folder) / "orders.json"
-        path = f"{folder}/proxy.sock"
-        link = {"name": "link", "port": through, "to": direct}
-        orders.write_text(json.dumps({"proxy": {"socket": path, "links": [link]}}))
-        server = subprocess.Popen([sys.executable, "-c", SERVER, str(direct)], stdout=subprocess.PIPE)
-        stack.callback(server.wait)
-        stack.callback(server.terminate)
-        assert server.stdout is not None  # noqa: S101 - a pipe was asked for
-        stack.enter_context(server.stdout).readline()
-        proxy = subprocess.Popen(
-            [sys.executable, "-m", "chaos.runtimes.proxy", str(orders)],
-            stdin=subprocess.PIPE,
-            cwd=Path(__file__).resolve().parents[1],
-        )
-        stack.callback(proxy.wait)
-        assert proxy.stdin is not None  # noqa: S101 - a pipe was asked for
-        stack.callback(proxy.stdin.close)
-        while not Path(path).exists():
-            time.sleep(0.01)
-        yield Bench(direct, through, path)
-    claim.close()
-
-
-def ping_us(one: Bench, way: str, count: int = PINGS) -> float:
-    """Median round trip of 64 bytes, in microseconds."""
-    trips = []
-    with one.connect(way, b"e") as sock:
-        for _ in range(count):
-            began = time.perf_counter()
-            sock.sendall(b"x" * 64)
-            left = 64
-            while left:
-                left -= len(sock.recv(left))
-            trips.append(time.perf_counter() - began)
-    return statistics.median(trips) * 1e6
-
-
-def bulk_s(one: Bench, way: str, size: int = BULK) -> float:
-    """Seconds until the server has everything."""
-    block = memoryview(bytes(1 << 20))
-    with one.connect(way, b"s") as sock:
-        began = time.perf_counter()
-        for start in range(0, size, len(block)):
-            sock.sendall(block[: min(len(block), size - start)])
-        sock.shutdown(socket.SHUT_WR)
-        sock.recv(1)
-        return time.perf_counter() - began
-
-
-def pairs(measure: Callable[[str], float]) -> tuple[float, float, float]:
-    """Medians of direct and proxied, and the median ratio of neighbours; their order alternates."""
-    found = []
-    for number in range(ROUNDS):
-        ways = ["direct", "proxy"] if number % 2 else ["proxy", "direct"]
-        found.append({way: measure(way) for way in ways})
-    direct, proxy = (statistics.median(one[way] for one in found) for way in ("direct", "proxy"))
-    return direct, proxy, statistics.median(one["proxy"] / one["direct"] for one in found)
-
-
-def asked_and_measured(one: Bench) -> list[dict[str, Any]]:
-    """Delay, rate and loss: what was asked for, what came."""
-    rows = []
-    base_ms = ping_us(one, "proxy", 50) / 1000
-    for delay_ms in (5, 50, 120):
-        with one.shaped(delay_ms=delay_ms):
-            rows.append(_row("delay, round trip ms", 2 * delay_ms, ping_us(one, "proxy", 8) / 1000 - base_ms))
-    for rate_kbps in (2_000, 20_000, 200_000):
-        size = rate_kbps * 125
-        with one.shaped(rate_kbps=rate_kbps, direction="forward"):
-            rows.append(_row("rate, kbit/s", rate_kbps, size / 125 / bulk_s(one, "proxy", size)))
-    for loss in (0.01, 0.05):
-        before, segments = one.stalls(), 8_000
-        with one.shaped(loss=loss, stall_ms=0.1, direction="forward"):
-            bulk_s(one, "proxy", segments * SEGMENT)
-        rows.append(_row("loss, % of segments", 100 * loss, 100 * (one.stalls() - before) / segments))
-    return rows
-
-
-def _row(what: str, asked: float, measured: float) -> dict[str, Any]:
-    return {"what": what, "asked": asked, "measured": round(measured, 2), "ratio": round(measured / asked, 3)}
+Figures = dict[str, dict[str, list[float]]]
+"""What was measured, and for each way one value a round."""
 
 
 def run() -> dict[str, Any]:
     """Measure, print a table, and return the figures."""
-    with bench() as one:
-        ping_us(one, "proxy")
-        trip = pairs(lambda way: ping_us(one, way))
-        rate = pairs(lambda way: bulk_s(one, way))
-        shaped = asked_and_measured(one)
-    mib = BULK / (1 << 20)
+    with relays(with_toxiproxy=True) as (one, why_not):
+        ways = list(one.ways)
+        for way in ways:
+            one.messages_us(way, 10, 10)
+        plain = _rounds(one, ways, _plain)
+        with one.delayed(DELAY_MS):
+            delayed = _rounds(one, ways[1:], _delayed)
     figures = {
-        "round_trip_us": {"direct": round(trip[0], 1), "proxy": round(trip[1], 1), "ratio": round(trip[2], 2)},
-        "throughput_mib_s": {
-            "direct": round(mib / rate[0]),
-            "proxy": round(mib / rate[1]),
-            "ratio": round(1 / rate[2], 2),
-        },
-        "asked_and_measured": shaped,
+        "toxiproxy": why_not or "2.12.0",
+        "no fault": _summed(plain),
+        f"{DELAY_MS} ms each way": _summed(delayed),
     }
     _print(figures)
     return figures
 
 
+def _rounds(one: Relays, ways: list[str], measure: Callable[[Relays, str], dict[str, float]]) -> Figures:
+    found: Figures = {}
+    for number in range(ROUNDS):
+        turned = ways[number % len(ways) :] + ways[: number % len(ways)]
+        for way in turned:
+            for what, value in measure(one, way).items():
+                found.setdefault(what, {}).setdefault(way, []).append(value)
+    return found
+
+
+def _plain(one: Relays, way: str) -> dict[str, float]:
+    found = {"round trip, us": statistics.median(one.trips_ms(way, PINGS)) * 1000}
+    before = one.cpu_s(way)
+    found[f"time per message on {CONNECTIONS} connections, us"] = one.messages_us(way, CONNECTIONS, MESSAGES)
+    found["processor time per 10,000 messages, s"] = (one.cpu_s(way) - before) / (CONNECTIONS * MESSAGES) * 10_000
+    return found | _bulk(one, way, BULK)
+
+
+def _delayed(one: Relays, way: str) -> dict[str, float]:
+    trips = one.trips_ms(way, DELAYED_PINGS)
+    before = one.cpu_s(way)
+    one.messages_us(way, CONNECTIONS, MESSAGES // 5)
+    took = (one.cpu_s(way) - before) / (CONNECTIONS * MESSAGES // 5) * 10_000
+    return {
+        "round trip beyond what was asked, ms": statistics.median(trips) - 2 * DELAY_MS,
+        "processor time per 10,000 messages, s": took,
+    } | _bulk(one, way, DELAYED_BULK)
+
+
+def _bulk(one: Relays, way: str, size: int) -> dict[str, float]:
+    before = one.cpu_s(way)
+    throughput = size / (1 << 20) / one.bulk_s(way, size)
+    return {
+        "throughput, MiB/s": throughput,
+        "processor time per GiB, s": (one.cpu_s(way) - before) * (1 << 30) / size,
+    }
+
+
+def _summed(figures: Figures) -> dict[str, Any]:
+    """Medians of each way, and of the rounds' ratios proxy to direct and proxy to Toxiproxy with least and most."""
+    found: dict[str, Any] = {}
+    for what, ways in figures.items():
+        # A round's processor time is a few ticks of the kernel's clock: only all rounds together say something.
+        middle = statistics.fmean if what.startswith("processor") else statistics.median
+        row: dict[str, Any] = {way: _short(middle(values)) for way, values in ways.items() if any(values)}
+        for other in ("direct", "toxiproxy"):
+            if other in row and "proxy" in row:
+                row[f"proxy/{other}"] = _ratio(what, ways["proxy"], ways[other])
+        found[what] = row
+    return found
+
+
+def _ratio(what: str, ours: list[float], others: list[float]) -> dict[str, float]:
+    if what.startswith("processor"):
+        return {"median": _short(sum(ours) / sum(others))}
+    ratios = [our / other for our, other in zip(ours, others, strict=True)]
+    return {"median": _short(statistics.median(ratios)), "least": _short(min(ratios)), "most": _short(max(ratios))}
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.3g}")
+
+
 def _print(figures: dict[str, Any]) -> None:
-    print(f"{'':24}{'direct':>12}{'proxy':>12}{'ratio':>9}")
-    for name, key in (("round trip 64 B, us", "round_trip_us"), ("throughput, MiB/s", "throughput_mib_s")):
-        one = figures[key]
-        print(f"{name:24}{one['direct']:>12}{one['proxy']:>12}{one['ratio']:>9}")
-    print(f"\n{'':24}{'asked':>12}{'measured':>12}{'ratio':>9}")
-    for row in figures["asked_and_measured"]:
-        print(f"{row['what']:24}{row['asked']:>12g}{row['measured']:>12}{row['ratio']:>9}")
+    for title, rows in figures.items():
+        if isinstance(rows, str):
+            print(f"{title}: {rows}")
+            continue
+        print(f"\n{title:46}{'direct':>9}{'proxy':>9}{'toxiproxy':>11}   ratios: median (least to most)")
+        for what, row in rows.items():
+            values = "".join(
+                f"{row.get(way, ''):>{width}}" for way, width in (("direct", 9), ("proxy", 9), ("toxiproxy", 11))
+            )
+            ratios = "  ".join(_says(name, row[name]) for name in ("proxy/direct", "proxy/toxiproxy") if name in row)
+            print(f"{what:46}{values}   {ratios}")
+
+
+def _says(name: str, ratio: dict[str, float]) -> str:
+    spread = f" ({ratio['least']:g} to {ratio['most']:g})" if "least" in ratio else ""
+    return f"{name} {ratio['median']:g}{spread}"
 
 
 if __name__ == "__main__":

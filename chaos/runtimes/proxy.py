@@ -17,16 +17,18 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from chaos.runtimes import control
 from chaos.runtimes.control import BadRequest
 from chaos.runtimes.proxy_flow import clock
+from chaos.runtimes.proxy_lane import Store
 from chaos.runtimes.proxy_link import Link, directions
+from chaos.runtimes.proxy_wire import Loop, prompt_timers
 from chaos.runtimes.shaping import Bucket, Effect, Impairment
 
-FILES = 10_000
-"""Open files that the proxy asks for (macOS allows no more than 10240)."""
+FILES = (65_536, 10_240)
+"""Open files that the proxy asks for: a connection takes two. macOS allows no more than the second."""
 
 
 class Fault:
@@ -123,7 +125,7 @@ class Proxy:
 
 async def run(links: Iterable[Link], socket_path: str) -> None:
     """Serve until stdin ends or SIGTERM comes."""
-    loop = asyncio.get_running_loop()
+    loop = cast("Loop", asyncio.get_running_loop())
     end = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, end.set)
 
@@ -135,40 +137,35 @@ async def run(links: Iterable[Link], socket_path: str) -> None:
     loop.add_reader(0, owner)
     proxy = Proxy(links)
     for link in proxy.links.values():
-        await link.listen()
+        link.listen(loop)
     server = await control.serve(socket_path, proxy.handle)
     await end.wait()
     server.close()
     for link in proxy.links.values():
-        link.close()
+        link.close(loop)
     control.withdraw(socket_path)
 
 
 def _many_files() -> None:
-    """Each connection takes two descriptors; the usual soft limit (256 on macOS) is no limit of the proxy's."""
+    """The usual soft limit (256 on macOS) is no limit of the proxy's."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    for most in FILES:
+        wanted = most if hard == resource.RLIM_INFINITY else min(hard, most)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return
 
 
 def main(argv: list[str]) -> int:
     """Entry point."""
     orders = json.loads(Path(argv[1]).read_text())["proxy"]
-    links = [Link(order["name"], order["port"], order["to"]) for order in orders["links"]]
+    store = Store()
+    links = [Link(order["name"], order["port"], order["to"], store) for order in orders["links"]]
     _many_files()
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    prompt_timers()
+    with asyncio.Runner(loop_factory=Loop) as runner:
         runner.run(run(links, orders["socket"]))
     return 0
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """Uvloop where it is installed: about half the cost of a byte's way."""
-    try:
-        import uvloop  # noqa: PLC0415 - optional
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
 
 
 if __name__ == "__main__":

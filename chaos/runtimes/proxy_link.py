@@ -4,107 +4,68 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any, cast
+from typing import Any
 
-from chaos.runtimes.proxy_flow import End, Flow, Lane, reset
+from chaos.runtimes.proxy_flow import Flow
+from chaos.runtimes.proxy_lane import Lane, Store
+from chaos.runtimes.proxy_wire import End, Loop, Wire
 from chaos.runtimes.shaping import Effect, Impairment
 
 BACKLOG = 1024
+ACCEPT_AGAIN_S = 0.1
 DIRECTIONS = ("forward", "backward")
-
-
-class Side(asyncio.Protocol):
-    """One of a connection's two sockets: feeds `reads`, and is where `writes` ends."""
-
-    def __init__(self, connection: Connection, reads: Flow, writes: Flow) -> None:
-        self.transport: asyncio.Transport | None = None
-        self._connection = connection
-        self._reads = reads
-        self._writes = writes
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Say it to the connection, which decides when bytes are read."""
-        self.transport = cast("asyncio.Transport", transport)
-        sock = transport.get_extra_info("socket")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._connection.made(self)
-
-    def data_received(self, data: bytes) -> None:
-        """The hot path."""
-        flow = self._reads
-        flow.lane.bytes += len(data)
-        if flow.direct:
-            flow.write(data)
-        else:
-            flow.push(data)
-
-    def eof_received(self) -> bool:
-        """The other direction lives on."""
-        self._reads.push(End.CLOSE)
-        return True
-
-    def pause_writing(self) -> None:
-        """The peer does not keep up."""
-        self._writes.hold("sink")
-
-    def resume_writing(self) -> None:
-        """It does again."""
-        self._writes.writable()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Gone by a close of ours, by a reset, or by a failed write."""
-        self._writes.drop()
-        self._reads.push(End.CLOSE if exc is None else End.RESET)
-        self._connection.lost(self)
 
 
 class Connection:
     """A client's connection and the one to the link's target that belongs to it."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, sock: socket.socket, loop: Loop) -> None:
         self.link = link
-        loop = asyncio.get_running_loop()
         self.forward = Flow(link.lanes["forward"], loop, self._end)
         self.backward = Flow(link.lanes["backward"], loop, self._end)
-        self.client = Side(self, self.forward, self.backward)
-        self.target = Side(self, self.backward, self.forward)
+        self.client = Wire(sock, loop, self.forward, self.backward, self._lost)
+        self.target: Wire | None = None
+        self._loop = loop
         self._ends = 0
         self._frozen: set[str] = set()
         self._connecting: asyncio.Task[None] | None = None
 
-    def made(self, side: Side) -> None:
-        """A socket is there: the client's first, then the target's."""
-        if side is self.client and side.transport is not None:
-            side.transport.pause_reading()
-            self.link.joined(self)
-            return
-        client, target = self.client.transport, self.target.transport
-        if client is None or target is None or client.is_closing():
-            self._reset(self.target)
-            return
-        self.forward.connect(client, target)
-        self.backward.connect(target, client)
-        client.resume_reading()
-
     def dial(self) -> None:
         """Connect to the target."""
         if self._connecting is None:
-            self._connecting = asyncio.ensure_future(self._dial())
+            self._connecting = self._loop.create_task(self._dial())
 
     async def _dial(self) -> None:
-        loop = asyncio.get_running_loop()
         try:
-            await loop.create_connection(lambda: self.target, "127.0.0.1", self.link.to)
+            sock = await self._reach()
         except OSError:
             self.link.refused += 1
-            self._reset(self.client)
+            self.client.reset()
+            return
+        self.target = Wire(sock, self._loop, self.backward, self.forward, self._lost)
+        if self.client.closed:
+            self.target.reset()
+            return
+        self.forward.connect(self.client, self.target)
+        self.backward.connect(self.target, self.client)
+
+    async def _reach(self) -> socket.socket:
+        sock = socket.socket()
+        try:
+            sock.setblocking(False)  # noqa: FBT003 - the socket module's way
+            await self._loop.sock_connect(sock, ("127.0.0.1", self.link.to))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     def cut(self) -> None:
         """Reset both ends."""
         if self._connecting is not None:
             self._connecting.cancel()
-        self._reset(self.client)
-        self._reset(self.target)
+        self.client.reset()
+        if self.target is not None:
+            self.target.reset()
 
     @property
     def frozen(self) -> bool:
@@ -132,42 +93,35 @@ class Connection:
         self.forward.changed(lifted=lifted)
         self.backward.changed(lifted=lifted)
 
-    def lost(self, side: Side) -> None:
+    def _lost(self, wire: Wire) -> None:
         """One of the sockets has gone."""
-        if side is self.client:
+        if wire is self.client:
             self.link.left(self)
 
     def _end(self, flow: Flow, end: End) -> None:
         """The end of a stream came out of its flow."""
-        side = self.target if flow is self.forward else self.client
-        if end is End.RESET:
-            self._reset(side)
+        wire = flow.sink
+        if wire is None or wire.closed:
             return
         self._ends += 1
-        transport = side.transport
-        if transport is None or transport.is_closing():
-            return
-        if self._ends == len(DIRECTIONS):
-            for one in (self.client.transport, self.target.transport):
+        if end is End.RESET:
+            wire.reset()
+        elif self._ends == len(DIRECTIONS):
+            for one in (self.client, self.target):
                 if one is not None:
                     one.close()
         else:
-            transport.write_eof()
-
-    @staticmethod
-    def _reset(side: Side) -> None:
-        if side.transport is not None:
-            reset(side.transport)
+            wire.shutdown()
 
 
 class Link:
     """A listener on `port` whose connections go to `to`, both on 127.0.0.1."""
 
-    def __init__(self, name: str, port: int, to: int) -> None:
+    def __init__(self, name: str, port: int, to: int, store: Store) -> None:
         self.name = name
         self.port = port
         self.to = to
-        self.lanes = {direction: Lane() for direction in DIRECTIONS}
+        self.lanes = {direction: Lane(store) for direction in DIRECTIONS}
         self.opened = 0
         self.refused = 0
         self.cut = 0
@@ -177,21 +131,39 @@ class Link:
         self._waiting: set[Connection] = set()
         """Accepted by the kernel during a silent block; their SYN counts as not through yet."""
         self._faults: dict[str, dict[str, Impairment]] = {}
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
 
-    async def listen(self) -> None:
+    def listen(self, loop: Loop) -> None:
         """Open the port. Raises OSError."""
-        sock = socket.socket()
+        self._listener = sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("127.0.0.1", self.port))
+        sock.listen(BACKLOG)
         sock.setblocking(False)  # noqa: FBT003 - the socket module's way
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self).client, sock=sock, backlog=BACKLOG)
+        loop.add_reader(sock, self._accept, loop, sock)
 
-    def close(self) -> None:
+    def _accept(self, loop: Loop, listener: socket.socket) -> None:
+        """Take who waits. Without descriptors left they wait longer, as for a server that is behind."""
+        try:
+            for _ in range(BACKLOG):
+                client, _ = listener.accept()
+                self.joined(Connection(self, client, loop))
+        except BlockingIOError:
+            pass
+        except OSError:
+            loop.remove_reader(listener)
+            loop.call_later(ACCEPT_AGAIN_S, self._listen_again, loop, listener)
+
+    def _listen_again(self, loop: Loop, listener: socket.socket) -> None:
+        if self._listener is listener:
+            loop.add_reader(listener, self._accept, loop, listener)
+
+    def close(self, loop: Loop) -> None:
         """Take no more connections, and cut those that live."""
-        if self._server is not None:
-            self._server.close()
+        if self._listener is not None:
+            loop.remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
         for connection in tuple(self._connections):
             connection.cut()
 

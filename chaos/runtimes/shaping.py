@@ -133,7 +133,7 @@ class Impairment:
             return [offset for offset in range(0, size, SEGMENT) if self._chain.loses()]
         return lost_segments(self._random, self.effect.loss, size) if self.effect.loss else []
 
-    def garble(self, chunk: bytes) -> tuple[bytes, int]:
+    def garble(self, chunk: bytes | memoryview) -> tuple[bytes | memoryview, int]:
         """Change one byte in each segment that is hit; returns the chunk, and how many bytes are others now."""
         hit = lost_segments(self._random, self.effect.corrupt, len(chunk)) if self.effect.corrupt else []
         if not hit:

@@ -17,11 +17,6 @@ from typing import Any
 from chaos.runtimes import control, ports
 
 ROOT = Path(__file__).resolve().parents[2]
-PROXY = ("-m", "chaos.runtimes.proxy")
-WITHOUT_UVLOOP = (
-    "-c",
-    "import sys; sys.modules['uvloop'] = None; from chaos.runtimes.proxy import main; sys.exit(main(sys.argv))",
-)
 
 
 def until(condition: Callable[[], Any], within_s: float = 15.0) -> Any:
@@ -79,7 +74,7 @@ def echo(sock: socket.socket) -> None:
 class Rig:
     """Links `a` and `b` to an echo server, `none` to a port where nobody listens."""
 
-    def __init__(self, session: Callable[[socket.socket], None] = echo, program: tuple[str, ...] = PROXY) -> None:
+    def __init__(self, session: Callable[[socket.socket], None] = echo) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="rig-")
         self._claim = ports.claim(5)
         a, b, none, target, self.nobody = self._claim.ports
@@ -93,7 +88,7 @@ class Rig:
         self._said = Path(self._folder.name) / "stderr"
         with self._said.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-X", "dev", *program, str(orders)],
+                [sys.executable, "-X", "dev", "-m", "chaos.runtimes.proxy", str(orders)],
                 stdin=subprocess.PIPE,
                 stderr=stderr,
                 cwd=ROOT,
@@ -128,19 +123,30 @@ class Rig:
         assert self.process.stdin is not None
         self.process.stdin.close()
         assert self.process.wait(15) == 0
-        self.server.close()
-        self._claim.close()
+        self._end()
         # Debug mode also tells of slow callbacks: on a busy machine that is no news of the proxy.
         lines = self._said.read_text().splitlines()
         said = "\n".join(line for line in lines if not line.startswith("Executing "))
         self._folder.cleanup()
         assert not said, said
 
+    def discard(self) -> None:
+        """Close one whose proxy was killed."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(5)
+        self._end()
+        self._folder.cleanup()
+
+    def _end(self) -> None:
+        self.server.close()
+        self._claim.close()
+
 
 @contextlib.contextmanager
-def rig(session: Callable[[socket.socket], None] = echo, program: tuple[str, ...] = PROXY) -> Iterator[Rig]:
+def rig(session: Callable[[socket.socket], None] = echo) -> Iterator[Rig]:
     """A rig that is closed at the end, whatever happens."""
-    one = Rig(session, program)
+    one = Rig(session)
     try:
         yield one
     finally:
@@ -157,7 +163,7 @@ def round_trip_ms(sock: socket.socket, payload: bytes = b"x" * 64) -> float:
 
 def receive(sock: socket.socket, size: int) -> bytes:
     """Exactly so many bytes, or fewer if the stream ends."""
-    data = b""
-    while len(data) < size and (part := sock.recv(min(65536, size - len(data)))):
+    data = bytearray()
+    while len(data) < size and (part := sock.recv(min(1 << 18, size - len(data)))):
         data += part
-    return data
+    return bytes(data)

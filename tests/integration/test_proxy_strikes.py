@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from proxy_rig import PROXY, WITHOUT_UVLOOP, Rig, receive, rig, round_trip_ms, until
+from proxy_rig import Rig, receive, rig, round_trip_ms, until
 
 
-@pytest.fixture(scope="module", params=[PROXY, WITHOUT_UVLOOP], ids=["uvloop", "asyncio"])
-def shared(request: pytest.FixtureRequest) -> Iterator[Rig]:
-    with rig(program=request.param) as one:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Rig]:
+    with rig() as one:
         yield one
 
 
