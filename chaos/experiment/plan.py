@@ -9,7 +9,7 @@ from chaos.errors import NoSuchTarget, UnsafeTarget, UsageError
 from chaos.experiment import ours
 from chaos.experiment.samples import MEASURED, expected, samplings
 from chaos.faults import registry
-from chaos.faults.targets import OWNER_ROLES, Aim, describe, reach, resolve
+from chaos.faults.targets import OWNER_ROLES, Aim, describe, reach
 from chaos.model.plan import Blast, Plan, PlannedInjection, PlannedPhase
 from chaos.model.stack import Site
 
@@ -49,7 +49,7 @@ class _Aimed:
         self.injection = injection
         self.fault: Fault = registry()[injection.fault].model_validate(injection.arguments)
         try:
-            self.aim: Aim = resolve(self.fault.target, spec, seed)
+            self.aim: Aim = self.fault.aim(spec, seed)
         except NoSuchTarget as error:
             raise NoSuchTarget(f"{injection.place}: {error.message}", hint=error.hint) from None
         acting = self.fault.acting
@@ -217,6 +217,7 @@ def _planned(one: _Aimed, spec: StackSpec, starts_s: float) -> PlannedInjection:
         band=fault.band,
         target=describe(fault.target),
         rule=one.aim.rule,
+        parts=one.aim.parts,
         nodes=one.nodes,
         links=one.links,
         carriers=one.carriers,
