@@ -60,10 +60,12 @@ class DockerRuntime:
         restart_after_s: float | None,
         grace_s: float = 0.0,
     ) -> None:
-        """SIGKILL to the container's first process; returns once it is dead. Raises `StackFailed` for a grace."""
-        if grace_s:
-            raise StackFailed("containers are not asked to end here", hint="server_loss kills them")
-        self._ask("kill", fault=fault, nodes=nodes, lease_s=lease_s, restart_after_s=restart_after_s)
+        """SIGKILL to the containers' first processes; returns once they are dead.
+
+        With `grace_s` above 0 all are sent their stop signal first, and are killed after that many seconds.
+        """
+        held = {"fault": fault, "nodes": nodes, "lease_s": lease_s, "grace_s": grace_s}
+        self._ask("kill", restart_after_s=restart_after_s, **held)
 
     def pause(self, fault: str, nodes: tuple[str, ...], lease_s: float) -> None:
         """The cgroup freezer: every process of the container stands still."""

@@ -89,9 +89,10 @@ class Agent:
         return states
 
     async def _do_kill(
-        self, fault: str, nodes: list[str], lease_s: float, restart_after_s: float | None = None
+        self, fault: str, nodes: list[str], lease_s: float, restart_after_s: float | None = None, grace_s: float = 0.0
     ) -> None:
-        await self._leases.take(Lease(fault, "kill", self._known(nodes)), lease_s, restart_after_s)
+        lease = Lease(fault, "kill", self._known(nodes), grace_s=grace_s)
+        await self._leases.take(lease, lease_s, restart_after_s)
 
     async def _do_pause(self, fault: str, nodes: list[str], lease_s: float) -> None:
         await self._leases.take(Lease(fault, "pause", self._known(nodes)), lease_s)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,6 +21,9 @@ from chaos.runtimes.docker_delay import open_queue, open_sender
 from chaos.runtimes.docker_engine import ContainerGone, Engine, Facts
 from chaos.runtimes.docker_net import inside
 from chaos.runtimes.docker_rules import Order, Way, delays, queue
+
+LOOK_S = 0.05
+"""How often a container that was asked to end is looked at."""
 
 
 class Shape(NamedTuple):
@@ -69,6 +73,8 @@ class Hands:
         self._was: dict[str, docker_cpu.Quota] = {}
         """Quotas of others that ours stand in for."""
         self._down: set[str] = set()
+        self._asked: dict[str, float] = {}
+        """Nodes that were asked to end, and the moment (monotonic) at which their time is over."""
         self._frozen: set[str] = set()
         self._put: dict[tuple[str, str], tuple[str, Order]] = {}
         """(node, fault) -> the StartedAt that the rules were put in under, and the rules."""
@@ -87,6 +93,8 @@ class Hands:
             self._kill(node, facts)
             return
         if node in self._down:
+            if node in self._asked:  # taken back before it had ended
+                self._end(node, facts)
             self.engine.start(facts.id)
             self._down.discard(node)
             facts = self._facts(node)
@@ -97,6 +105,22 @@ class Hands:
         self._settle_net(node, facts, want)
         self._settle_quota(node, facts, want)
         self._settle_pause(node, facts, want)
+
+    def ask_to_end(self, nodes: Iterable[str], grace_s: float) -> None:
+        """Send these nodes their stop signal, all at once; who still runs after `grace_s` seconds is killed.
+
+        Raises `StackFailed` before the first is asked where one could not come back as it was.
+        """
+        for node in nodes:
+            self._refuse_unsteady(node)
+        for node in nodes:
+            facts = self._facts(node)
+            if facts.up:
+                self._down.add(node)
+                self._asked[node] = time.monotonic() + grace_s
+                if facts.paused:
+                    self.engine.unpause(facts.id)
+                self.engine.ask_to_end(facts.id)
 
     def readdress(self) -> None:
         """Look up all addresses again: a restarted container may have got another."""
@@ -142,18 +166,29 @@ class Hands:
         return self.site.containers[node]
 
     def _kill(self, node: str, facts: Facts) -> None:
+        self._refuse_unsteady(node)
+        self._forget(node)
+        if facts.up:
+            self._down.add(node)
+            self._end(node, facts)
+
+    def _refuse_unsteady(self, node: str) -> None:
         if not self._container(node).steady:
             raise StackFailed(
                 f"{node} publishes ports that the engine picks: after a restart they would be others",
                 hint="publish fixed ports in the compose file",
             )
-        self._forget(node)
-        if not facts.up:
-            return
-        self._down.add(node)
-        if facts.paused:
-            self.engine.unpause(facts.id)
-        self.engine.kill(facts.id)
+
+    def _end(self, node: str, facts: Facts) -> None:
+        """Return once it is dead: it has the time that is left to it, and none if it was not asked."""
+        until = self._asked.pop(node, 0.0)
+        while facts.up and time.monotonic() < until:
+            time.sleep(LOOK_S)
+            facts = self._facts(node)
+        if facts.up:
+            if facts.paused:
+                self.engine.unpause(facts.id)
+            self.engine.kill(facts.id)
 
     def _forget(self, node: str) -> None:
         """The process is gone, and with it its namespace and its cgroup."""

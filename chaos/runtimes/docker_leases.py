@@ -31,6 +31,8 @@ class Lease:
     """kill, pause, throttle or shape."""
     nodes: set[str]
     share: float = 1.0
+    grace_s: float = 0.0
+    """Seconds that a killed node has to end by itself."""
     shape: Shape | None = None
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
     expiry: asyncio.TimerHandle | None = None
@@ -64,9 +66,12 @@ class ContainerLeases:
     async def take(self, lease: Lease, lease_s: float, restart_after_s: float | None = None) -> None:
         """Put a harm on nodes; what cannot be done whole is taken back. Raises `BadRequest`."""
         loop = asyncio.get_running_loop()
-        lease.expiry = loop.call_later(lease_s, self._expire, lease.fault)
+        lease.expiry = loop.call_later(lease_s + lease.grace_s, self._expire, lease.fault)
         self._leases.append(lease)
         try:
+            if lease.grace_s:
+                nodes = sorted(lease.nodes)
+                await loop.run_in_executor(self._worker, self._hands.ask_to_end, nodes, lease.grace_s)
             await self._settle(lease.nodes)
         except StackFailed as error:
             self._expire(lease.fault)

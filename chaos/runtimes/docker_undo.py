@@ -7,6 +7,7 @@ what has no mark (a pause, a stop) is undone where the container is still the on
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import Any
 
 from chaos.errors import ChaosError, StackFailed, StillDirty
@@ -43,6 +44,8 @@ def release(arguments: dict[str, Any]) -> str:
     with contextlib.suppress(control.AgentGone, control.AgentSilent):
         control.call(agent, "active", timeout_s=ALIVE_S)
         return _ask(agent, fault)
+    # A container that was asked to end may not have done so yet, and cannot be told from one that was not asked.
+    time.sleep(arguments.get("grace_s", 0.0))
     try:
         with contextlib.closing(Engine()) as engine:
             return _by_hand(engine, fault, containers)

@@ -49,9 +49,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "end": 80,
         "levels": 3,
     },
+    "region_loss": {"target": {"region": "east"}},
     "restart": {"target": {"node": "web"}},
     "server_loss": {"target": {"node": "web"}},
     "slow_reader": {"target": {"link": "users--web"}, "bytes_per_s": 300},
+    "stop": {"target": {"node": "web"}},
     "slowdown": {"target": {"node": "web"}, "cpu_share": 0.2, "delay_ms": 30},
 }
 DURATION_S = 1.5

@@ -28,6 +28,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "loud": ("partition", {"target": {"link": "front--web"}, "mode": "loud"}),
     "pause": ("pause", {"target": {"node": "web"}}),
     "server_loss": ("server_loss", {"target": {"node": "web"}}),
+    "stop": ("stop", {"target": {"node": "web"}, "grace": 1}),
     "slowdown": ("slowdown", {"target": {"node": "web"}, "cpu_share": 0.2, "delay_ms": 30}),
 }
 """One fault per kind of undo, and their arguments."""

@@ -75,3 +75,20 @@ def test_regions_are_cut_apart_whole(mesh: RunningStack, tmp_path: Path) -> None
     assert evidence.bit, evidence
     assert set(told["on"]["aim"]["links"]) == {"a--c", "a--d", "b--c", "b--d"}
     assert answering == set(mesh.site.link_ports) - {"a--c", "a--d", "b--c", "b--d"}
+
+
+def test_a_lost_region_is_dead_and_unreachable_and_comes_back_whole(mesh: RunningStack, tmp_path: Path) -> None:
+    """Its nodes are gone and its links answer nothing; the other region goes on; then all of it is there again."""
+    before = mesh.runtime.states()
+    evidence, told, answering = hit(
+        mesh, Ledger.create("run", tmp_path), "region_loss", lambda: open_links(mesh.site), target={"region": "east"}
+    )
+    assert evidence.bit, evidence
+    assert set(evidence.measured["gone"]) == {"a", "b"}
+    assert set(evidence.measured["links_out"]) == {"a--c", "a--d", "b--c", "b--d"}
+    assert answering == {"users--c", "users--d", "c--d"}
+    assert tuple(told["on"]["reach"]["regions"]) == ("east",)
+    assert told["off-proof"]["clean"]
+    after = mesh.runtime.states()
+    assert {name for name in NODES if after[name].pid != before[name].pid} == {"a", "b"}
+    assert open_links(mesh.site) == set(mesh.site.link_ports)
