@@ -76,10 +76,13 @@ class Partition(Fault):
             return aim
         return cut_apart(self.topology, self.among, self.target, aim, spec, seed)
 
+    def effect(self) -> LinkEffect:
+        """A block."""
+        return LinkEffect(block=self.mode, direction=self.direction)
+
     def inject(self, injection: Injection) -> None:
         """Block the links, live connections included."""
-        effect = LinkEffect(block=self.mode, direction=self.direction)
-        injection.runtime.shape(injection.id, injection.aim.links, effect, injection.lease_s, injection.seed)
+        self.shape(injection)
 
     def measure(self, injection: Injection) -> dict[str, Any]:
         """Who answers through the links, through those within a part, and past them: links are cut, not nodes."""

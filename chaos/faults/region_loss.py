@@ -27,6 +27,7 @@ class RegionLoss(Fault):
     band: ClassVar[str] = "#581c87"
     needs: ClassVar[tuple[type, ...]] = (Lifecycle, Shaping)
 
+    target: Target = Field(description="Which region is lost: `region` alone.", examples=[{"region": "cn-east"}])
     mode: Literal["silent", "loud"] = Field(
         "silent", description="silent: the region's links take bytes and give none; loud: connections are reset."
     )
@@ -41,6 +42,10 @@ class RegionLoss(Fault):
         """Both halves."""
         return f"every node killed, every link cut ({self.mode}), until healed"
 
+    def effect(self) -> LinkEffect:
+        """A cut of all links."""
+        return LinkEffect(block=self.mode)
+
     def undo(self, fault_id: str, site: Site) -> tuple[Undo, ...]:
         """Links first: nodes may need them to come up."""
         start = process_release(site, fault_id).model_copy(update={"says": "start the killed nodes again"})
@@ -54,10 +59,9 @@ class RegionLoss(Fault):
 
     def inject(self, injection: Injection) -> None:
         """Cut first, so that nobody hears the nodes die."""
-        runtime, aim = injection.runtime, injection.aim
-        if aim.links:
-            runtime.shape(injection.id, aim.links, LinkEffect(block=self.mode), injection.lease_s, injection.seed)
-        runtime.kill(injection.id, aim.nodes, injection.lease_s, None)
+        if injection.aim.links:
+            self.shape(injection)
+        injection.runtime.kill(injection.id, injection.aim.nodes, injection.lease_s, None)
 
     def measure(self, injection: Injection) -> dict[str, Any]:
         """The processes, and who answers through the links that lead out of the region, and past them."""

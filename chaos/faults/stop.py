@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from chaos.faults.server_loss import ServerLoss
+from chaos.runtimes.base import Stopping
 
 if TYPE_CHECKING:
     from chaos.faults.base import Injection
@@ -19,6 +20,7 @@ class Stop(ServerLoss):
 
     name: ClassVar[str] = "stop"
     band: ClassVar[str] = "#3730a3"
+    needs: ClassVar[tuple[type, ...]] = (Stopping,)
 
     grace: float = Field(3.0, gt=0, le=4, description="Seconds that a node has to end by itself.")
 

@@ -1,12 +1,14 @@
 """What is told to iptables and tc: pure text, marked as ours, for one fault in one container's network namespace.
 
 Everything lies at the end of the link that listens: what comes in is the link's forward direction, what goes out its
-backward one. Drops live in the table `filter` and delays in `mangle`, which is met first: so a later delay can
-never let past what an earlier fault drops.
+backward one. In a sandbox both ends are in one namespace, and every packet is met as it comes in by `lo`. Drops live
+in the table `filter` and delays in `mangle`, which is met first: so a later delay can never let past what an earlier
+fault drops.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,6 +46,8 @@ class Order:
     """Addresses of all nodes: no user has one of these."""
     effect: LinkEffect
     seed: int = 0
+    lo: bool = False
+    """Both ends of the links are in this namespace (a sandbox)."""
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -57,7 +61,7 @@ def mark(fault: str) -> str:
 
 
 def slot(fault: str) -> int:
-    """A fault's number in tc and in NFQUEUE: 1 to 16383, the same in every process."""
+    """A fault's number: 1 to 16383, the same in every process."""
     return zlib.crc32(fault.encode()) % 0x3FFF + 1
 
 
@@ -67,7 +71,7 @@ def chain(fault: str, direction: str) -> str:
 
 
 def queue(fault: str, direction: str) -> int:
-    """The number of a fault's NFQUEUE."""
+    """The number of a fault's NFQUEUE, and of its class in tc."""
     return slot(fault) * 2 + (direction == "o")
 
 
@@ -107,15 +111,16 @@ def _table(order: Order, table: str, directions: tuple[str, ...], stop: str) -> 
             name = chain(order.fault, direction)
             waited = [f"-A {name} -m mark --mark {MARK:#x} -j RETURN"] if table == "mangle" else []
             lines += [f":{name} - [0:0]", *waited, *(f"-A {name} {rule}" for rule in _rules(order, direction, endings))]
-            lines.append(f"-I {WAYS_IN[direction]} 1 {jump(order.fault, direction, stop)}")
+            hook = "INPUT" if order.lo else WAYS_IN[direction]
+            lines.append(f"-I {hook} 1 {jump(order, direction, stop)}")
     return "\n".join([f"*{table}", *lines, "COMMIT", ""]) if lines else ""
 
 
-def jump(fault: str, direction: str, stop: str) -> str:
-    """The rule that leads into our chain, and that ends to match by itself; what stays in the container is spared."""
-    return (
-        f'! -{direction} lo -m time --datestop {stop} -m comment --comment "{mark(fault)}" -j {chain(fault, direction)}'
-    )
+def jump(order: Order, direction: str, stop: str) -> str:
+    """The rule that leads into our chain, and that ends to match by itself; what stays in a container is spared."""
+    where = "-i lo" if order.lo else f"! -{direction} lo"
+    said = f'-m comment --comment "{mark(order.fault)}"'
+    return f"{where} -m time --datestop {stop} {said} -j {chain(order.fault, direction)}"
 
 
 def _rules(order: Order, direction: str, endings: tuple[str, ...]) -> Iterator[str]:
@@ -171,7 +176,7 @@ def prolong(saved: str, fault: str, stop: str) -> str:
     """The input that gives a fault's jumps a new end, each in one step."""
     text = ""
     for table, lines in ours(saved, fault)[1].items():
-        new = [f"-I {line.split()[1]} 1 {jump(fault, line.split()[-1][-1], stop)}" for line in lines]
+        new = [re.sub(r"^-A (\S+) (.* --datestop) \S+", rf"-I \1 1 \2 {stop}", line) for line in lines]
         text += "\n".join([f"*{table}", *new, *(f"-D {line[3:]}" for line in lines), "COMMIT", ""])
     return text
 
@@ -180,7 +185,7 @@ def rate(order: Order, device: str, direction: str) -> tuple[tuple[str, ...], ..
     """The commands of tc that narrow a device for the order's links; its root has to be ours already."""
     number = slot(order.fault)
     kbit = f"{order.effect.rate_kbps:g}kbit"
-    own = f"{MAJOR}{number:x}"
+    own = f"{MAJOR}{queue(order.fault, direction):x}"
     shape = ("class", "replace", "dev", device, "parent", MAJOR, "classid", own, "htb", "rate", kbit, "ceil", kbit)
     commands: list[tuple[str, ...]] = [shape]
     peer, port = ("src", "dport") if direction == "i" else ("dst", "sport")
@@ -205,4 +210,5 @@ def unrate(fault: str, device: str) -> tuple[tuple[str, ...], ...]:
     number = slot(fault)
     place = ("dev", device, "parent", MAJOR, "protocol", "ip")
     filters = [("filter", "del", *place, "prio", str(base + number)) for base in (0, EXCLUDED, CAUGHT)]
-    return (*filters, ("class", "del", "dev", device, "classid", f"{MAJOR}{number:x}"))
+    numbers = (queue(fault, direction) for direction in WAYS_IN)
+    return (*filters, *(("class", "del", "dev", device, "classid", f"{MAJOR}{one:x}") for one in numbers))

@@ -7,6 +7,7 @@ in. A root queueing discipline that is not ours is refused, before anything is c
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import shutil
 import tempfile
@@ -119,7 +120,10 @@ def _devices(pid: int, order: rules.Order) -> tuple[Device, ...]:
 
 
 def _all_devices(pid: int) -> Iterator[Device]:
-    """Both ends of each of the container's veth pairs."""
+    """Both ends of each of the container's veth pairs; in our own namespace, a sandbox, `lo` for both directions."""
+    if not pid:
+        yield from (Device(0, "lo", direction) for direction in rules.WAYS_IN)
+        return
     here = {link["ifindex"]: link for link in _links(0)}
     for link in _links(pid):
         if link["ifname"] == "lo":
@@ -173,14 +177,18 @@ def _late_bytes(device: Device, fault: str) -> int:
     """Bytes through the fault's class, once it was the bottleneck."""
     if _root(device) != rules.MAJOR:
         return 0
-    text = run(device.pid, "tc", "-s", "class", "show", "dev", device.name, "classid", f"ca05:{rules.slot(fault):x}")
+    number = f"{rules.MAJOR}{rules.queue(fault, device.direction):x}"
+    text = run(device.pid, "tc", "-s", "class", "show", "dev", device.name, "classid", number)
     words = text.replace("(", " ").replace(")", " ").replace(",", " ").split()
     figures = {word: words[place + 1] for place, word in enumerate(words[:-1])}
     return int(figures.get("Sent", 0)) if int(figures.get("overlimits", 0)) else 0
 
 
-def try_carrier(effect: LinkEffect) -> str:
-    """Try in a throw-away namespace whether the kernel can do this; returns why it cannot, or nothing."""
+@functools.cache
+def why_not(effect: LinkEffect) -> str:
+    """Try in a throw-away namespace whether this host can do it; returns why it cannot, or nothing."""
+    if why := missing():
+        return why
     order = rules.Order("trial", (rules.Way("trial", ("192.0.2.1",), 9),), (), effect)
     script = ["set -e", "ip link add cc0 type veth peer name cc1"]
     if effect.rate_kbps:

@@ -56,7 +56,7 @@ def test_every_jump_is_marked_and_ends_by_itself() -> None:
 def test_what_is_put_in_is_found_and_taken_out() -> None:
     """From the saved rules alone, ours are recognised, and others are left out."""
     name = rules.chain("run.1", "i")
-    jump = f"-A INPUT {rules.jump('run.1', 'i', STOP)}"
+    jump = f"-A INPUT {rules.jump(order(LinkEffect(loss=0.1), FROM_NODE), 'i', STOP)}"
     saved = f"*filter\n:INPUT ACCEPT [0:0]\n:{name} - [0:0]\n:THEIRS - [0:0]\n{jump}\n-A INPUT -j THEIRS\nCOMMIT\n"
     assert rules.remove(saved, "run.1") == f"*filter\n-D {jump[3:]}\n-F {name}\n-X {name}\nCOMMIT\n"
     assert rules.remove(saved, "run.2") == ""
@@ -72,7 +72,7 @@ def test_a_rate_is_one_filter_for_address_and_port() -> None:
     (words,) = [command for command in commands if command[0] == "filter"]
     assert words.count("match") == 2
     assert "10.0.0.2/32" in words
-    assert words[-1] == f"{rules.MAJOR}{rules.slot('run.1'):x}"
+    assert words[-1] == f"{rules.MAJOR}{rules.queue('run.1', 'o'):x}"
 
 
 def test_numbers_fit_their_fields() -> None:
