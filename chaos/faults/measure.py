@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from chaos.errors import StackFailed
 from chaos.runtimes.http import Answer, NoAnswer
-from chaos.runtimes.ways import ask_node, ask_through
+from chaos.runtimes.ways import ask_node, ask_through, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +23,8 @@ T = TypeVar("T")
 MOST_LINKS = 4
 """Probing more links than this would itself be a load; the first ones of the aim stand for the rest."""
 PROBE_TIMEOUT_S = 1.5
+LOOK_UP_TIMEOUT_S = 1.0
+"""A name server on the same machine answers in a millisecond."""
 WORK_MS = 20
 """Processor time of one admin work probe; small, since the node does nothing else meanwhile."""
 
@@ -49,6 +51,18 @@ def answers(site: Site, nodes: Iterable[str]) -> dict[str, float | None]:
 
     def probe(node: str) -> float | None:
         return _answer_ms(ask_node, site, node, placed[node][1].health or "/")
+
+    return _each(probe, tuple(nodes))
+
+
+def look_ups(site: Site, nodes: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What becomes of a query of DNS from where each node is, by `udp` and by `tcp`."""
+
+    def probe(node: str) -> dict[str, str]:
+        return {
+            protocol: look_up(site, node, tcp=protocol == "tcp", timeout_s=LOOK_UP_TIMEOUT_S)
+            for protocol in ("udp", "tcp")
+        }
 
     return _each(probe, tuple(nodes))
 

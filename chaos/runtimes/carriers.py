@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from chaos.model.carrier import Ask, Survey, Tried
+from chaos.model.link import LinkEffect
 from chaos.model.stack import Container
 
 
@@ -55,6 +56,12 @@ def _in_kernel(ask: Ask) -> str:
     return docker_shape.why_not(ask.effect) if ask.effect is not None else ""
 
 
+def _rejects(_: Ask) -> str:
+    from chaos.runtimes import docker_shape  # noqa: PLC0415 - as above
+
+    return docker_shape.why_not(LinkEffect(block="loud"))
+
+
 def _engine() -> str:
     return _engine_at(os.environ.get("DOCKER_HOST", ""))
 
@@ -76,6 +83,7 @@ IPTABLES = Carrier("iptables", frozenset({"loss", "silent cut", "loud cut"}), wh
 HTB = Carrier("htb", frozenset({"rate"}), why_not=_in_kernel)
 KERNEL = (NFQUEUE, IPTABLES, HTB)
 """What meets packets, the most exact first."""
+QUERIES = Carrier("iptables", frozenset({"naming"}), "iptables, on its queries of DNS", _rejects)
 PROXY = Carrier(
     "proxy",
     frozenset(
@@ -84,6 +92,7 @@ PROXY = Carrier(
     "link proxy, on live connections",
 )
 
+ONE_RESOLVER = "all processes of this machine ask the same name server"
 NO_NAMESPACE = "the packets of processes can be met only in a network namespace of their own"
 NO_PROXY = "no link proxy stands between containers"
 
@@ -94,6 +103,7 @@ PROCESS: tuple[Carrier, ...] = (
     _node("supervisor", "stopping", "SIGTERM, then SIGKILL, by the supervisor"),
     _node("supervisor", "pausing", "SIGSTOP by the supervisor"),
     _node("supervisor", "throttling", "SIGSTOP and SIGCONT in turn by the supervisor"),
+    QUERIES.refused(ONE_RESOLVER),
 )
 DOCKER: tuple[Carrier, ...] = (
     *(one.given(_engine) for one in KERNEL),
@@ -102,6 +112,7 @@ DOCKER: tuple[Carrier, ...] = (
     _node("engine", "stopping", "its stop signal, then SIGKILL, by the engine").given(_engine),
     _node("engine", "pausing", "the engine's pause (cgroup freezer)").given(_engine),
     _node("cgroup", "throttling", "processor quota in the container's cgroup").given(_engine),
+    QUERIES.given(_engine),
 )
 RUNTIMES = {"process": PROCESS, "docker": DOCKER}
 

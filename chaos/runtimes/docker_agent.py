@@ -31,6 +31,7 @@ from chaos.runtimes.docker_delay import Delayer
 from chaos.runtimes.docker_engine import Engine
 from chaos.runtimes.docker_hands import Hands, Queue, Shape
 from chaos.runtimes.docker_leases import AGAIN_S, KERNEL_SLACK_S, ContainerLeases, Lease
+from chaos.runtimes.docker_names import WAYS, Names
 from chaos.runtimes.docker_rules import Order
 from chaos.runtimes.docker_rules import queue as queue_number
 from chaos.runtimes.http import NoAnswer
@@ -101,6 +102,12 @@ class Agent:
         if not 0 < share <= 1:
             raise BadRequest(f"a share lies between 0 and 1, not {share}")
         await self._leases.take(Lease(fault, "throttle", self._known(nodes), share=share), lease_s)
+
+    async def _do_names(self, fault: str, nodes: list[str], how: str, lease_s: float) -> None:
+        if how not in WAYS:
+            raise BadRequest(f"names fail by {' or '.join(WAYS)}, not by {how}")
+        names = Names(fault, how, lease_s + KERNEL_SLACK_S)
+        await self._leases.take(Lease(fault, "names", self._known(nodes), names=names), lease_s)
 
     async def _do_shape(self, fault: str, links: list[str], effect: dict[str, Any], lease_s: float, seed: int) -> None:
         targets = {link.name: link.target for link in self.site.spec.links}

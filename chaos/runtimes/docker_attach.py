@@ -77,7 +77,7 @@ def _lacks(facts: Facts) -> dict[str, str]:
     if not facts.steady:
         found["lifecycle"] = found["stopping"] = docker_hands.LOOSE_PORTS
     if facts.has_ipv6:
-        found["shaping"] = docker_hands.IPV6
+        found["shaping"] = found["naming"] = docker_hands.IPV6
     return found
 
 

@@ -19,6 +19,7 @@ from chaos.model.stack import Container, Site
 from chaos.runtimes import docker_cpu, docker_shape
 from chaos.runtimes.docker_delay import open_queue, open_sender
 from chaos.runtimes.docker_engine import ContainerGone, Engine, Facts
+from chaos.runtimes.docker_names import NameRules, Names
 from chaos.runtimes.docker_net import inside
 from chaos.runtimes.docker_rules import Order, Way, delays, queue
 
@@ -46,6 +47,7 @@ class Want:
     killed: bool = False
     paused: bool = False
     share: float = 1.0
+    names: tuple[Names, ...] = ()
     shapes: tuple[Shape, ...] = ()
 
 
@@ -80,6 +82,7 @@ class Hands:
         self._frozen: set[str] = set()
         self._put: dict[tuple[str, str], tuple[str, Order]] = {}
         """(node, fault) -> the StartedAt that the rules were put in under, and the rules."""
+        self._names = NameRules()
 
     def settle(self, node: str, want: Want) -> None:
         """Bring one node into a condition. Raises `StackFailed`."""
@@ -104,6 +107,7 @@ class Hands:
             self._forget(node)
             return
         self._settle_net(node, facts, want)
+        self._names.settle(node, facts, want.names)
         self._settle_quota(node, facts, want)
         self._settle_pause(node, facts, want)
 
@@ -131,7 +135,7 @@ class Hands:
     def prolong(self, node: str, fault: str, term_s: float) -> None:
         """Renew the kernel's own term of a fault's rules."""
         facts = self._facts(node)
-        if facts.up and (node, fault) in self._put:
+        if facts.up and ((node, fault) in self._put or self._names.holds(node, fault)):
             docker_shape.prolong(facts.pid, fault, term_s)
 
     def states(self, slowed: dict[str, bool], held: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
@@ -192,6 +196,7 @@ class Hands:
         """The process is gone, and with it its namespace and its cgroup."""
         self._was.pop(node, None)
         self._frozen.discard(node)
+        self._names.forget(node)
         for key in [key for key in self._put if key[0] == node]:
             self._drop_queues(*key)
             del self._put[key]

@@ -15,6 +15,7 @@ from typing import Any
 from chaos.errors import StackFailed
 from chaos.runtimes.control import BadRequest
 from chaos.runtimes.docker_hands import Hands, Shape, Want
+from chaos.runtimes.docker_names import Names
 from chaos.runtimes.report import log
 
 AGAIN_S = 1.0
@@ -28,14 +29,20 @@ class Lease:
 
     fault: str
     kind: str
-    """kill, pause, throttle or shape."""
+    """kill, pause, throttle, names or shape."""
     nodes: set[str]
     share: float = 1.0
     grace_s: float = 0.0
     """Seconds that a killed node has to end by itself."""
     shape: Shape | None = None
+    names: Names | None = None
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
     expiry: asyncio.TimerHandle | None = None
+
+    @property
+    def in_kernel(self) -> bool:
+        """Whether the kernel has a term of its own for it."""
+        return self.shape is not None or self.names is not None
 
     def cancel(self) -> None:
         for timer in (*self.timers, *([self.expiry] if self.expiry else [])):
@@ -86,7 +93,7 @@ class ContainerLeases:
             if lease.expiry is not None:
                 lease.expiry.cancel()
                 lease.expiry = loop.call_later(lease_s, self._expire, fault)
-            for node in sorted(lease.nodes) if lease.shape is not None else ():
+            for node in sorted(lease.nodes) if lease.in_kernel else ():
                 await loop.run_in_executor(self._worker, self._hands.prolong, node, fault, lease_s + KERNEL_SLACK_S)
 
     async def release(self, fault: str) -> list[str]:
@@ -163,6 +170,7 @@ class ContainerLeases:
             killed=any(lease.kind == "kill" for lease in on),
             paused=any(lease.kind == "pause" for lease in on),
             share=min((lease.share for lease in on if lease.kind == "throttle"), default=1.0),
+            names=tuple(lease.names for lease in on if lease.names is not None),
             shapes=tuple(lease.shape for lease in on if lease.shape is not None),
         )
 

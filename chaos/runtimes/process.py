@@ -71,6 +71,10 @@ class ProcessRuntime:
         """A duty cycle of 20 ms."""
         self._ask("throttle", fault=fault, nodes=nodes, share=share, lease_s=lease_s)
 
+    def fail_names(self, fault: str, nodes: tuple[str, ...], how: str, lease_s: float) -> None:
+        """Raises `StackFailed`: all processes of this machine ask the same name server."""
+        raise StackFailed(f"{fault}: no carrier has the name server of {', '.join(nodes)} fail ({how}, {lease_s:g} s)")
+
     def start(self, node: str) -> None:
         """Start a node that ended by itself; returns when it is healthy, or after 10 s."""
         self._ask("start", timeout_s=RELEASE_S, node=node)

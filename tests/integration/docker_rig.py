@@ -22,6 +22,7 @@ from chaos.runtimes.docker_net import inside
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "delay": ("congestion", {"target": {"link": "*--web"}, "delay_ms": 60, "jitter_ms": 5}),
+    "dns": ("dns_failure", {"target": {"service": "web"}}),
     "loss": ("congestion", {"target": {"link": "users--web"}, "loss": 0.3}),
     "rate": ("congestion", {"target": {"link": "users--web"}, "rate_kbps": 400}),
     "silent": ("partition", {"target": {"link": "users--web"}, "mode": "silent"}),

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import subprocess
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from docker_engine import Cans, cans, docker, start_can
-from docker_rig import passes, same_within
+from docker_rig import passes, same_within, until
 
 from chaos.engine.injector import Injector
 from chaos.engine.ledger import Ledger
 from chaos.errors import StackFailed
 from chaos.faults import registry
+from chaos.runtimes import dns, ways
 from chaos.runtimes.docker import DockerStack, attach
+from chaos.runtimes.docker_net import inside
 from chaos.runtimes.http import NoAnswer
-from chaos.runtimes.ways import ask_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,7 +76,7 @@ def hit(stack: DockerStack, folder: Path, name: str, look: Callable[[], Any], **
 
 def inner_link_answers(stack: DockerStack) -> bool:
     try:
-        return ask_through(stack.site, "front--web", "/", 1.0).status == 200
+        return ways.ask_through(stack.site, "front--web", "/", 1.0).status == 200
     except NoAnswer:
         return False
 
@@ -132,6 +136,87 @@ def test_a_stop_needs_ports_that_stay(web: Cans) -> None:
         with pytest.raises(StackFailed, match="would be others"):
             stack.runtime.kill("k.1", ("web", "front"), 5, None, 1.0)
         assert _status(web, "loose") == _status(web, "web") == "running"
+
+
+@pytest.mark.parametrize("answer", ["timeout", "refused"])
+def test_names_cannot_be_looked_up(answer: str, web: Cans, stack: DockerStack, tmp_path: Path) -> None:
+    """By UDP and by TCP, with the resolver that programs use, and for one node only; connections are left alone."""
+
+    def look() -> tuple[str, bool, bool]:
+        front = ways.look_up(stack.site, "front", tcp=False, timeout_s=1.0)
+        return front, inner_link_answers(stack), _resolves(web, "web")
+
+    assert _resolves(web, "web")
+    evidence, seen = hit(stack, tmp_path, "dns_failure", look, target={"node": "web"}, answer=answer, duration=4)
+    assert evidence.bit, evidence
+    assert evidence.measured["queries"] == {"web udp": answer, "web tcp": answer}
+    assert seen == ("answered", True, False)
+    assert _resolves(web, "web")
+
+
+@pytest.mark.parametrize("answer", ["timeout", "refused"])
+def test_other_name_servers_fail_too(answer: str, web: Cans, stack: DockerStack) -> None:
+    """One that is not the engine's own, at port 53 of another machine, which still hears from everybody else."""
+    (address,) = stack.site.containers["front"].addresses
+    with name_server(web.pid("front"), address):
+
+        def ask(node: str) -> str:
+            return inside(web.pid(node), lambda: dns.ask(address, "front", tcp=False, timeout_s=1.0))
+
+        assert ask("web") == "answered"
+        stack.runtime.fail_names("n.1", ("web",), answer, 30.0)
+        assert ask("web") == answer
+        assert ask("front") == "answered"
+        stack.runtime.release("n.1")
+        assert ask("web") == "answered"
+
+
+@contextlib.contextmanager
+def name_server(pid: int, address: str) -> Iterator[None]:
+    """Answers every query of DNS by UDP with nothing, as a server that knows no name does."""
+
+    def bound() -> socket.socket:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind((address, dns.PORT))
+        return sock
+
+    def serve() -> None:
+        while message := sock.recvfrom(512):
+            data, peer = message
+            if not data:
+                return
+            sock.sendto(data[:2] + b"\x81\x83" + data[4:], peer)
+
+    sock = inside(pid, bound)
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        with inside(pid, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as last:
+            last.sendto(b"", (address, dns.PORT))
+        thread.join(5)
+        sock.close()
+
+
+def test_a_container_without_names_loses_them_again_after_a_restart(web: Cans, stack: DockerStack) -> None:
+    """The rules went with the namespace, and come back until the heal."""
+    stack.runtime.fail_names("n.1", ("web",), "refused", 30.0)
+    docker("restart", "-t", "0", web.name("web"))
+    until(lambda: ways.look_up(stack.site, "web", tcp=True, timeout_s=1.0) == "refused")
+    stack.runtime.release("n.1")
+    assert ways.look_up(stack.site, "web", tcp=False, timeout_s=1.0) == "answered"
+
+
+def _resolves(web: Cans, node: str) -> bool:
+    """Whether the C library in the container finds another container by its name."""
+    ask = f"import socket; socket.gethostbyname('{web.name('front')}')"
+    done = subprocess.run(
+        ["docker", "exec", "-e", "RES_OPTIONS=timeout:1 attempts:1", web.name(node), "python3", "-c", ask],
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode == 0
 
 
 def _status(web: Cans, node: str) -> str:
