@@ -28,7 +28,7 @@ from chaos.experiment.policyfile import docker_context, load_policy
 from chaos.report import publish, tell
 from chaos.report.live import view_for
 from chaos.report.terminal import make_console, print_verdict
-from chaos.runtimes import carriers
+from chaos.runtimes import carriers, sandbox
 from chaos.runtimes.process import list_stacks
 from chaos.runtimes.stackfile import load_stack
 from chaos.verdict.judge import judge
@@ -56,6 +56,8 @@ class Options:
     seed: int | None = None
     stack: str | None = None
     """Outranks the experiment's: a name, a stack file, or the id of a running stack."""
+    sandbox: bool = False
+    """In a private network of this process's own."""
     json: bool = False
     runs_dir: Path = Path("runs")
     journal: Path | None = None
@@ -71,7 +73,12 @@ class Ready:
 
 
 def prepare(options: Options) -> Ready:
-    """From the command line to the plan: reads, and changes nothing. Raises `UsageError` leaves."""
+    """From the command line to the plan: reads, and changes nothing but this process's network, if that was asked for.
+
+    Raises `UsageError` leaves.
+    """
+    if options.sandbox:
+        sandbox.enter()
     changes = parse_sets(options.sets)
     experiment = load(options.target, changes)
     if options.seed is not None:
@@ -79,7 +86,8 @@ def prepare(options: Options) -> Ready:
     if options.stack is not None:
         experiment = experiment.model_copy(update={"stack": options.stack})
     spec, found, attach = survey(experiment, changes)
-    return ruled(Ready(make_plan(experiment, spec, found), attach))
+    plan = make_plan(experiment, spec, found)
+    return ruled(Ready(plan.model_copy(update={"sandbox": options.sandbox}), attach))
 
 
 def ruled(ready: Ready) -> Ready:
@@ -99,17 +107,20 @@ def survey(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, Surve
     Containers have to be there by now. Carriers are tried where nothing of anybody's is touched.
     """
     spec, attach, containers = _stack(experiment, changes)
-    return spec, carriers.survey(spec.runtime, asks(experiment), containers), attach
+    runtime = carriers.SANDBOX if sandbox.entered() else spec.runtime
+    return spec, carriers.survey(runtime, asks(experiment), containers), attach
 
 
 def _stack(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, str, dict[str, Container]]:
     for site in list_stacks():
         if site.id == experiment.stack:
+            sandbox.must_fit(site.spec, site.id)
             return site.spec, experiment.stack, site.containers
     base = Path(experiment.file).parent
     beside = base / experiment.stack
     name = str(beside) if beside.is_file() else experiment.stack
     spec = load_stack(name, settings_of(load_stack(name, {}), changes))
+    sandbox.must_fit(spec)
     if spec.runtime != "docker":
         return spec, "", {}
     from chaos.runtimes.docker import look  # noqa: PLC0415 - the engine's library takes a while to import

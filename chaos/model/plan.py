@@ -105,6 +105,8 @@ class Plan(Frozen):
     """From the load's start to the end of recovery."""
     horizon_s: Seconds = 0.0
     """How far arrivals are planned: the total, with room for proofs and slow heals."""
+    sandbox: bool = False
+    """Everything of the run lives in a private network."""
     versions: dict[str, str] = Field(default_factory=dict)
     """Of what carried the plan out; empty until a run does."""
 

@@ -11,10 +11,12 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from chaos.model.carrier import Ask, Survey, Tried
 from chaos.model.link import LinkEffect
 from chaos.model.stack import Container
+from chaos.runtimes import sandbox
 
 
 def _works(_: Ask) -> str:
@@ -50,10 +52,21 @@ def _node(name: str, does: str, says: str) -> Carrier:
     return Carrier(name, frozenset({does}), says)
 
 
-def _in_kernel(ask: Ask) -> str:
+def _in_kernel(ask: Ask, *, netem: bool = False) -> str:
     from chaos.runtimes import docker_shape  # noqa: PLC0415 - what a stack of processes never needs
 
-    return docker_shape.why_not(ask.effect) if ask.effect is not None else ""
+    return docker_shape.why_not(ask.effect, netem=netem) if ask.effect is not None else ""
+
+
+def _cuts(_: Ask) -> str:
+    from chaos.runtimes import kernel_cut  # noqa: PLC0415 - as above
+
+    return kernel_cut.why_not()
+
+
+def _boxed(carrier: Carrier) -> Carrier:
+    """The same in a sandbox, which has to be there first."""
+    return replace(carrier, why_not=lambda ask: sandbox.why_not(lambda: carrier.why_not(ask)))
 
 
 def _rejects(_: Ask) -> str:
@@ -78,33 +91,43 @@ def _engine_at(_: str) -> str:
     return ""
 
 
-NFQUEUE = Carrier("NFQUEUE", frozenset({"delay"}), why_not=_in_kernel)
+NETEM = Carrier(
+    "netem",
+    frozenset({"delay", "reordering", "duplication", "loss", "burst loss", "corruption"}),
+    why_not=functools.partial(_in_kernel, netem=True),
+)
+NFQUEUE = Carrier("NFQUEUE", frozenset({"delay", "reordering", "duplication", "burst loss"}), why_not=_in_kernel)
 IPTABLES = Carrier("iptables", frozenset({"loss", "silent cut", "loud cut"}), why_not=_in_kernel)
 HTB = Carrier("htb", frozenset({"rate"}), why_not=_in_kernel)
-KERNEL = (NFQUEUE, IPTABLES, HTB)
+KERNEL = (NETEM, NFQUEUE, IPTABLES, HTB)
 """What meets packets, the most exact first."""
 QUERIES = Carrier("iptables", frozenset({"naming"}), "iptables, on its queries of DNS", _rejects)
+SS = Carrier("ss", frozenset({"reset"}), "ss -K", why_not=_cuts)
+STREAMS = frozenset(
+    {"delay", "loss", "burst loss", "rate", "silent cut", "loud cut", "reset", "freeze", "corruption", "slow reading"},
+)
+PACKETS = frozenset({"reordering", "duplication"})
 PROXY = Carrier(
     "proxy",
-    frozenset(
-        {"delay", "loss", "rate", "silent cut", "loud cut", "reset", "freeze", "corruption", "slow reading"},
-    ),
+    STREAMS | PACKETS,
     "link proxy, on live connections",
+    lambda ask: NO_PACKETS if ask.what in PACKETS else "",
 )
 
 ONE_RESOLVER = "all processes of this machine ask the same name server"
-NO_NAMESPACE = "the packets of processes can be met only in a network namespace of their own"
+NO_PACKETS = "it carries a stream of bytes, in which nothing comes twice or out of turn"
+NO_NAMESPACE = "the packets of processes can be met only in a network namespace of their own (--sandbox)"
 NO_PROXY = "no link proxy stands between containers"
 
-PROCESS: tuple[Carrier, ...] = (
-    *(one.refused(NO_NAMESPACE) for one in KERNEL),
-    PROXY,
+SUPERVISOR = (
     _node("supervisor", "lifecycle", "SIGKILL by the supervisor"),
     _node("supervisor", "stopping", "SIGTERM, then SIGKILL, by the supervisor"),
     _node("supervisor", "pausing", "SIGSTOP by the supervisor"),
     _node("supervisor", "throttling", "SIGSTOP and SIGCONT in turn by the supervisor"),
     QUERIES.refused(ONE_RESOLVER),
 )
+PROCESS: tuple[Carrier, ...] = (*(one.refused(NO_NAMESPACE) for one in KERNEL), PROXY, *SUPERVISOR)
+IN_SANDBOX: tuple[Carrier, ...] = (*(_boxed(one) for one in (*KERNEL, SS)), PROXY, *SUPERVISOR)
 DOCKER: tuple[Carrier, ...] = (
     *(one.given(_engine) for one in KERNEL),
     PROXY.refused(NO_PROXY),
@@ -114,12 +137,24 @@ DOCKER: tuple[Carrier, ...] = (
     _node("cgroup", "throttling", "processor quota in the container's cgroup").given(_engine),
     QUERIES.given(_engine),
 )
-RUNTIMES = {"process": PROCESS, "docker": DOCKER}
+SANDBOX = "sandbox"
+"""Stands for the runtime `process` in a private network."""
+RUNTIMES = {"process": PROCESS, SANDBOX: IN_SANDBOX, "docker": DOCKER}
 
 
 def survey(runtime: str, asks: Iterable[Ask], containers: Mapping[str, Container] | None = None) -> Survey:
     """Try every carrier of a runtime for each of these asks; touches nothing that was there before."""
     return Survey({ask: _tried(runtime, ask, containers or {}) for ask in dict.fromkeys(asks)})
+
+
+def shares(effect: LinkEffect) -> dict[str, LinkEffect]:
+    """What of an effect each agent of a sandbox carries: `kernel`, and for what the kernel cannot do, `proxy`."""
+    given: dict[str, dict[str, Any]] = {}
+    for ask in Ask.parts(effect):
+        able = [one for one in IN_SANDBOX if ask.what in one.does]
+        agent = "proxy" if next((one for one in able if not one.why_not(ask)), PROXY) is PROXY else "kernel"
+        given.setdefault(agent, {}).update(ask.effect.model_dump(exclude_defaults=True) if ask.effect else {})
+    return {agent: LinkEffect.model_validate(figures) for agent, figures in given.items()}
 
 
 def _tried(runtime: str, ask: Ask, containers: Mapping[str, Container]) -> tuple[Tried, ...]:

@@ -7,7 +7,6 @@ again: after a new lease, after a release, after a restart that nobody here aske
 from __future__ import annotations
 
 import functools
-import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,11 +16,11 @@ from chaos.errors import StackFailed
 from chaos.model.link import LinkEffect
 from chaos.model.stack import Container, Site
 from chaos.runtimes import docker_cpu, docker_shape
-from chaos.runtimes.docker_delay import open_queue, open_sender
+from chaos.runtimes.docker_delay import Sockets, open_sockets
 from chaos.runtimes.docker_engine import ContainerGone, Engine, Facts
 from chaos.runtimes.docker_names import NameRules, Names
 from chaos.runtimes.docker_net import inside
-from chaos.runtimes.docker_rules import Order, Way, delays, queue
+from chaos.runtimes.docker_rules import Order, Way, conflict, delays, queue
 
 LOOK_S = 0.05
 """How often a container that was asked to end is looked at."""
@@ -66,7 +65,7 @@ class Hands:
         self,
         site: Site,
         engine: Engine,
-        on_queue: Callable[[Queue, socket.socket, socket.socket | None, Order], None],
+        on_queue: Callable[[Queue, Sockets, Order], None],
         off_queue: Callable[[Queue], None],
     ) -> None:
         self.site = site
@@ -80,6 +79,8 @@ class Hands:
         self._asked: dict[str, float] = {}
         """Nodes that were asked to end, and the moment (monotonic) at which their time is over."""
         self._frozen: set[str] = set()
+        self._since: dict[tuple[str, str], dict[str, int]] = {}
+        """(node, fault) -> what its TCP had seen before the fault."""
         self._put: dict[tuple[str, str], tuple[str, Order]] = {}
         """(node, fault) -> the StartedAt that the rules were put in under, and the rules."""
         self._names = NameRules()
@@ -149,7 +150,10 @@ class Hands:
     def counted(self, node: str, fault: str) -> dict[str, dict[str, int]]:
         """What the kernel counted for a fault on the links that end here."""
         facts = self._facts(node)
-        return docker_shape.counted(facts.pid, fault) if facts.up and (node, fault) in self._put else {}
+        put = self._put.get((node, fault))
+        if not facts.up or put is None:
+            return {}
+        return docker_shape.counted(facts.pid, put[1], self._since.get((node, fault), {}))
 
     def order(self, node: str, shape: Shape) -> Order:
         """A shape's part on the links that end in one node."""
@@ -162,7 +166,8 @@ class Hands:
             if name in targets and self._addresses.get(targets[name].source) != ()
         )
         nodes = tuple(address for several in self._addresses.values() for address in several)
-        return Order(shape.fault, ways, nodes, shape.effect, shape.seed)
+        first, rest = docker_shape.split(shape.effect)
+        return Order(shape.fault, ways, nodes, rest, shape.seed, netem=first)
 
     def _facts(self, node: str) -> Facts:
         return self.engine.facts(self._container(node).id)
@@ -243,9 +248,9 @@ class Hands:
             for direction in order.directions:
                 number = queue(order.fault, direction)
                 resend = direction == "o"
-                sock = inside(facts.pid, functools.partial(open_queue, number, resend=resend))
-                sender = inside(facts.pid, open_sender) if resend else None
-                self._on_queue(Queue(node, order.fault, direction), sock, sender, order)
+                sockets = inside(facts.pid, functools.partial(open_sockets, number, order.effect, resend=resend))
+                self._on_queue(Queue(node, order.fault, direction), sockets, order)
+        self._since[node, order.fault] = docker_shape.seen(facts.pid, lo=False)
         self._put[node, order.fault] = (facts.started, order)  # first, so that a half of it is taken out too
         docker_shape.put(facts.pid, order, term_s)
 
@@ -254,13 +259,9 @@ class Hands:
             raise StackFailed(f"{node} {IPV6}", hint="use IPv4 only")
         if why := docker_shape.why_not(order.effect):
             raise StackFailed(f"no carrier for the network of {node}: {why}")
-        links = {way.link for way in order.ways}
         for (other, fault), (_, there) in self._put.items():
-            both = links & {way.link for way in there.ways} if other == node else set()
-            if both and delays(there.effect) and delays(order.effect):
-                raise StackFailed(
-                    f"{', '.join(sorted(both))}: delayed by {fault} already, and delays do not add up here"
-                )
+            if other == node and (why := conflict(order, there)):
+                raise StackFailed(f"{why}: {fault} is there already")
 
     def _drop_queues(self, node: str, fault: str) -> None:
         for direction in ("i", "o"):

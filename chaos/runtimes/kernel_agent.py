@@ -13,7 +13,6 @@ import json
 import os
 import selectors
 import signal
-import socket
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -26,8 +25,8 @@ from chaos.errors import StackFailed
 from chaos.model.link import LinkEffect
 from chaos.runtimes import control, docker_shape, kernel_cut
 from chaos.runtimes.control import BadRequest
-from chaos.runtimes.docker_delay import Delayer, open_queue
-from chaos.runtimes.docker_rules import Order, Way, delays, queue
+from chaos.runtimes.docker_delay import Delayer, open_sockets
+from chaos.runtimes.docker_rules import Order, Way, conflict, delays, queue
 from chaos.runtimes.report import log
 
 HERE = 0
@@ -44,6 +43,8 @@ class Held:
     order: Order
     expiry: asyncio.TimerHandle
     delayers: list[Delayer] = field(default_factory=list)
+    since: dict[str, int] = field(default_factory=dict)
+    """What TCP had seen before the fault."""
 
 
 class Agent:
@@ -95,8 +96,9 @@ class Agent:
         if unknown := [name for name in links if name not in self._ports]:
             raise BadRequest(f"no such link: {', '.join(unknown)}")
         ways = tuple(Way(name, (), self._ports[name]) for name in links)
-        order = Order(fault, ways, (), LinkEffect.model_validate(effect), seed, lo=True)
         async with self._turn:
+            first, rest = await self._work(docker_shape.split, LinkEffect.model_validate(effect))
+            order = Order(fault, ways, (), rest, seed, lo=True, netem=first)
             await self._take_out(fault)
             self._refuse(order)
             self._held[fault] = Held(order, self._expires(fault, lease_s))
@@ -122,22 +124,20 @@ class Agent:
 
     async def _do_stats(self) -> dict[str, Any]:
         stats = {name: Counter(reset=self._cuts[name]) for name in self._ports}
-        for fault, held in list(self._held.items()):
-            counted = await self._work(docker_shape.counted, HERE, fault)
-            # What cannot be told apart by link is counted on the first of the fault's links.
-            late = counted.pop("", {}).get("late", 0) + sum(one.delayed_bytes for one in held.delayers)
-            stats[held.order.ways[0].link]["delayed_bytes"] += late
-            for link, figures in counted.items():
-                stats[link].update(stalls=figures["packets"], blocked_bytes=figures["bytes"])
+        for held in tuple(self._held.values()):
+            counted = await self._work(docker_shape.counted, HERE, held.order, held.since)
+            queues = [one.counts.by_link_stats() for one in held.delayers]
+            for link, figures in (*counted.items(), *(("", one) for one in queues)):
+                # What cannot be told apart by link is counted on the first of the fault's links.
+                stats[link or held.order.ways[0].link].update(figures)
         return stats
 
     def _refuse(self, order: Order) -> None:
-        if why := docker_shape.missing() or docker_shape.try_carrier(order.effect):
+        if why := docker_shape.why_not(order.effect):
             raise StackFailed(f"the kernel cannot do that here: {why}")
         for fault, held in self._held.items():
-            both = {way.link for way in order.ways} & {way.link for way in held.order.ways}
-            if both and delays(order.effect) and delays(held.order.effect):
-                raise StackFailed(f"{', '.join(sorted(both))}: delayed by {fault} already, and delays do not add up")
+            if why := conflict(order, held.order):
+                raise StackFailed(f"{why}: {fault} is there already")
 
     async def _put_in(self, held: Held, term_s: float) -> None:
         order = held.order
@@ -148,14 +148,12 @@ class Agent:
             return
         for direction in order.directions if delays(order.effect) else ():
             # All is met where it comes in, where nobody's sending waits for it: so it may wait in the kernel.
-            sock = open_queue(queue(order.fault, direction), resend=False)
-            held.delayers.append(self._delayer(order, direction, sock))
+            number = queue(order.fault, direction)
+            sockets = open_sockets(number, order.effect, resend=False)
+            seed = f"{order.seed}/{direction}"
+            held.delayers.append(Delayer(sockets, number, order.effect, seed, resend=False))
+        held.since = docker_shape.seen(HERE, lo=True)
         await self._work(docker_shape.put, HERE, order, term_s)
-
-    @staticmethod
-    def _delayer(order: Order, direction: str, sock: socket.socket) -> Delayer:
-        number, effect = queue(order.fault, direction), order.effect
-        return Delayer(sock, None, number, effect.delay_ms, effect.jitter_ms, f"{order.seed}/{direction}")
 
     async def _take_out(self, fault: str) -> None:
         """Rules first, then what waits is let go; an unknown id is no error. Raises `StackFailed`, still holding it."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
 import random
+import socket
 from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from chaos.errors import StackFailed
 from chaos.runtimes.docker_net import run
 
 AT_ONCE = 100
@@ -33,6 +37,24 @@ def cut(pid: int, ports: Mapping[str, int], share: float, seed: str) -> Counter[
             which = " or ".join(peers[first : first + AT_ONCE])
             run(pid, "ss", "-K", "-t", "state", "connected", "sport", "=", f":{port}", "and", f"( {which} )")
     return Counter(one.link for one in hit)
+
+
+@functools.cache
+def why_not() -> str:
+    """Try it on a connection of our own; returns why the kernel does not do it, or nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port), 5) as near, server.accept()[0] as far:
+            try:
+                cut(0, {"trial": port}, 1.0, "")
+            except StackFailed as error:
+                return error.message
+            far.settimeout(1.0)
+            near.settimeout(1.0)
+            with contextlib.suppress(ConnectionError):
+                far.recv(1)
+                return "the kernel ends no connections for `ss -K` (CONFIG_INET_DIAG_DESTROY)"
+    return ""
 
 
 def live(pid: int, link: str, port: int) -> list[Live]:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from chaos.errors import NoSuchTarget, StackFailed, StorageFailed, UsageError
 from chaos.model.link import LinkEffect, LinkStats
 from chaos.model.stack import Site, StackSpec
-from chaos.runtimes import control, launch, state
+from chaos.runtimes import carriers, control, launch, state
 from chaos.runtimes.base import NodeState
 from chaos.runtimes.child import tail
 from chaos.runtimes.placeholders import did_you_mean
@@ -80,10 +80,12 @@ class ProcessRuntime:
         self._ask("start", timeout_s=RELEASE_S, node=node)
 
     def shape(self, fault: str, links: tuple[str, ...], effect: LinkEffect, lease_s: float, seed: int) -> None:
-        """Impair links, live connections included, from now on: in a sandbox by the kernel, if it can do it at all."""
-        proxy = not self.site.kernel or effect.strike == "freeze" or effect.corrupt or effect.read_bps
-        path = self.site.proxy if proxy else self.site.kernel
-        self._ask_links(path, "shape", fault=fault, links=links, effect=effect.model_dump(), lease_s=lease_s, seed=seed)
+        """Impair links, live connections included, from now on; in a sandbox the kernel does what it can."""
+        shares = carriers.shares(effect) if self.site.kernel else {"proxy": effect}
+        for agent, share in shares.items():
+            path = self.site.proxy if agent == "proxy" else self.site.kernel
+            held = {"fault": fault, "links": links, "lease_s": lease_s, "seed": seed}
+            self._ask_links(path, "shape", effect=share.model_dump(), **held)
 
     def link_stats(self) -> dict[str, LinkStats]:
         """Counters per link, of all that impairs it; empty for a stack without links."""
@@ -91,7 +93,7 @@ class ProcessRuntime:
             return {}
         stats = self._ask_links(self.site.proxy, "stats")
         for name, more in self._ask_links(self.site.kernel, "stats").items() if self.site.kernel else ():
-            stats[name] |= {key: stats[name][key] + value for key, value in more.items()}
+            stats[name] |= {key: stats[name].get(key, 0) + value for key, value in more.items()}
         return {name: LinkStats.model_validate(value) for name, value in stats.items()}
 
     def renew(self, fault: str, lease_s: float) -> None:

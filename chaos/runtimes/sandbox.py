@@ -12,9 +12,11 @@ import errno
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from chaos.errors import InternalError, StackFailed, UsageError
+from chaos.model.stack import StackSpec
 from chaos.runtimes.docker_net import run
 
 TOOLS = ("iptables", "iptables-save", "iptables-restore", "tc", "ip", "ss", "unshare")
@@ -44,12 +46,28 @@ def enter() -> None:
         raise InternalError("the sandbox has to be entered before any thread is started")
     if _unshare(CLONE_NEWNET):  # not root
         _enter_as_user()
-    _bring_up_loopback()
+    bring_up_loopback()
     _entered = True
 
 
-def why_not() -> str:
-    """Why `enter` would fail, in words; empty if it works. It is tried in a child."""
+def must_fit(spec: StackSpec, attach: str = "") -> None:
+    """In a private network only a stack can be used that is started there whole; raises `UsageError` for another."""
+    if not entered():
+        return
+    if attach:
+        raise UsageError(f"the stack {attach} runs already, outside of the sandbox", hint="name it, so that one starts")
+    if spec.runtime != "process":
+        hint = "leave --sandbox out: the kernel impairs their links anyway"
+        raise UsageError(f"the stack {spec.stack} is made of containers, which have networks of their own", hint=hint)
+    if strange := [name for name, (_, node) in spec.nodes().items() if not node.command]:
+        hint = "give each a `command` in the stack file, or leave --sandbox out"
+        raise UsageError(f"{', '.join(strange)}: started by nobody here, and not reached from the sandbox", hint=hint)
+
+
+def why_not(check: Callable[[], str] = str) -> str:
+    """Why `enter` would fail, or else what `check` says inside; empty if all works. It is tried in a child."""
+    if entered():
+        return check()
     if why := _lacks():
         return why
     reading, writing = os.pipe()
@@ -57,12 +75,14 @@ def why_not() -> str:
     if not pid:
         try:
             enter()
+            said = check()
         except BaseException as error:  # noqa: BLE001 - nothing may return into the parent's code
-            os.write(writing, str(error).removeprefix("no sandbox here: ").encode())
+            said = str(error).removeprefix("no sandbox here: ")
+        os.write(writing, said.encode())
         os._exit(0)
     os.close(writing)
-    with os.fdopen(reading) as said:
-        why = said.read()
+    with os.fdopen(reading) as pipe:
+        why = pipe.read()
     os.waitpid(pid, 0)
     return why
 
@@ -116,7 +136,7 @@ def _keep_capabilities() -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def _bring_up_loopback() -> None:
+def bring_up_loopback() -> None:
     """With packets as they are on Ethernet: of 64 kB each, a loss or a rate would be another one than was asked for."""
     try:
         run(0, "ip", "link", "set", "lo", "up", "mtu", "1500", "gso_max_segs", "1")

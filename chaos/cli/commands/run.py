@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chaos.cli.arguments import one_target, seed_option, set_option, stack_option, words_of
+from chaos.cli.arguments import one_target, sandbox_option, seed_option, set_option, stack_option, words_of
 from chaos.cli.base import Command, write_block
 from chaos.cli.table import BY_NAME
 from chaos.errors import ExitCode, UsageError
@@ -80,6 +80,7 @@ def _stock_options(function: Callable[..., None]) -> Callable[..., None]:
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="EXPERIMENT")
 @seed_option
 @stack_option
+@sandbox_option
 @set_option
 @click.option("--json", "as_json", is_flag=True, help="Print verdict.json and nothing else on stdout.")
 @click.option(
@@ -92,12 +93,13 @@ def _stock_options(function: Callable[..., None]) -> Callable[..., None]:
 @click.option("--journal-path", type=click.Path(path_type=Path, dir_okay=False), help="Write the journal here too.")
 @_stock_options
 @click.pass_context
-def command(  # noqa: PLR0917 - click calls it by name, one parameter an option
+def command(  # noqa: PLR0913, PLR0917 - click calls it by name, one parameter an option
     ctx: click.Context,
     /,
     words: tuple[str, ...],
     seed: int | None,
     stack: str | None,
+    sandbox: bool,
     sets: tuple[str, ...],
     as_json: bool,
     runs_dir: Path,
@@ -119,7 +121,14 @@ def command(  # noqa: PLR0917 - click calls it by name, one parameter an option
     from chaos.execute import Options, execute
 
     options = Options(
-        target=target, sets=sets, seed=seed, stack=stack, json=as_json, runs_dir=runs_dir, journal=journal_path
+        target=target,
+        sets=sets,
+        seed=seed,
+        stack=stack,
+        sandbox=sandbox,
+        json=as_json,
+        runs_dir=runs_dir,
+        journal=journal_path,
     )
     ctx.exit(int(execute(options)))
 
