@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import statistics
+import time
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -51,6 +53,20 @@ def answers(site: Site, nodes: Iterable[str]) -> dict[str, float | None]:
 
     def probe(node: str) -> float | None:
         return _answer_ms(ask_node, site, node, placed[node][1].health or "/")
+
+    return _each(probe, tuple(nodes))
+
+
+def clocks(site: Site, nodes: Iterable[str]) -> dict[str, float | None]:
+    """Seconds that each node's wall clock is ahead of ours, good to a second; None: no answer, or none with a date."""
+    placed = site.spec.nodes()
+
+    def probe(node: str) -> float | None:
+        try:
+            date = parsedate_to_datetime(ask_node(site, node, placed[node][1].health or "/", PROBE_TIMEOUT_S).date)
+        except (NoAnswer, ValueError):
+            return None
+        return round(date.timestamp() - time.time(), 1)
 
     return _each(probe, tuple(nodes))
 

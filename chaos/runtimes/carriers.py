@@ -15,8 +15,8 @@ from typing import Any
 
 from chaos.model.carrier import Ask, Survey, Tried
 from chaos.model.link import LinkEffect
-from chaos.model.stack import Container
-from chaos.runtimes import sandbox
+from chaos.model.stack import Site
+from chaos.runtimes import clocks, sandbox
 
 
 def _works(_: Ask) -> str:
@@ -119,12 +119,15 @@ NO_PACKETS = "it carries a stream of bytes, in which nothing comes twice or out 
 NO_NAMESPACE = "the packets of processes can be met only in a network namespace of their own (--sandbox)"
 NO_PROXY = "no link proxy stands between containers"
 
+CLOCKS = Carrier("libfaketime", frozenset({"skewing"}), "libfaketime, preloaded")
+
 SUPERVISOR = (
     _node("supervisor", "lifecycle", "SIGKILL by the supervisor"),
     _node("supervisor", "stopping", "SIGTERM, then SIGKILL, by the supervisor"),
     _node("supervisor", "pausing", "SIGSTOP by the supervisor"),
     _node("supervisor", "throttling", "SIGSTOP and SIGCONT in turn by the supervisor"),
     QUERIES.refused(ONE_RESOLVER),
+    CLOCKS.given(lambda: "" if clocks.library() else clocks.NOT_INSTALLED),
 )
 PROCESS: tuple[Carrier, ...] = (*(one.refused(NO_NAMESPACE) for one in KERNEL), PROXY, *SUPERVISOR)
 IN_SANDBOX: tuple[Carrier, ...] = (*(_boxed(one) for one in (*KERNEL, SS)), PROXY, *SUPERVISOR)
@@ -136,15 +139,27 @@ DOCKER: tuple[Carrier, ...] = (
     _node("engine", "pausing", "the engine's pause (cgroup freezer)").given(_engine),
     _node("cgroup", "throttling", "processor quota in the container's cgroup").given(_engine),
     QUERIES.given(_engine),
+    CLOCKS.given(_engine),
 )
 SANDBOX = "sandbox"
 """Stands for the runtime `process` in a private network."""
 RUNTIMES = {"process": PROCESS, SANDBOX: IN_SANDBOX, "docker": DOCKER}
 
 
-def survey(runtime: str, asks: Iterable[Ask], containers: Mapping[str, Container] | None = None) -> Survey:
+Lacks = Mapping[str, Mapping[str, str]]
+"""Of each node: capabilities that no carrier gives it, and why."""
+
+
+def survey(runtime: str, asks: Iterable[Ask], lacks: Lacks | None = None) -> Survey:
     """Try every carrier of a runtime for each of these asks; touches nothing that was there before."""
-    return Survey({ask: _tried(runtime, ask, containers or {}) for ask in dict.fromkeys(asks)})
+    return Survey({ask: _tried(runtime, ask, lacks or {}) for ask in dict.fromkeys(asks)})
+
+
+def lacks(site: Site) -> Lacks:
+    """What is known of the nodes of a stack that runs already."""
+    if site.containers or site.clocks:
+        return {node: one.lacks for node, one in site.containers.items()}
+    return {node: {"skewing": clocks.NOT_PRELOADED} for node in site.spec.nodes()}
 
 
 def shares(effect: LinkEffect) -> dict[str, LinkEffect]:
@@ -157,8 +172,8 @@ def shares(effect: LinkEffect) -> dict[str, LinkEffect]:
     return {agent: LinkEffect.model_validate(figures) for agent, figures in given.items()}
 
 
-def _tried(runtime: str, ask: Ask, containers: Mapping[str, Container]) -> tuple[Tried, ...]:
+def _tried(runtime: str, ask: Ask, lacks: Lacks) -> tuple[Tried, ...]:
     kind = "shaping" if ask.effect is not None else ask.what
-    lacking = {node: one.lacks[kind] for node, one in containers.items() if kind in one.lacks}
+    lacking = {node: one[kind] for node, one in lacks.items() if kind in one}
     able = [one for one in RUNTIMES[runtime] if ask.what in one.does]
     return tuple(Tried(carrier=one.words, why_not=one.why_not(ask), not_on=lacking) for one in able)

@@ -75,6 +75,10 @@ class DockerRuntime:
         """A share of the container's processor quota; of one processor, where it has none."""
         self._ask("throttle", fault=fault, nodes=nodes, share=share, lease_s=lease_s)
 
+    def skew(self, fault: str, nodes: tuple[str, ...], offset_s: float, lease_s: float) -> None:
+        """The file in the container that libfaketime reads; for containers that run with it preloaded."""
+        self._ask("skew", fault=fault, nodes=nodes, offset_s=offset_s, lease_s=lease_s)
+
     def fail_names(self, fault: str, nodes: tuple[str, ...], how: str, lease_s: float) -> None:
         """Queries of DNS that leave the container get no answer (`timeout`), or are turned away at once (`refused`)."""
         self._ask("names", fault=fault, nodes=nodes, how=how, lease_s=lease_s)

@@ -103,6 +103,9 @@ class Agent:
             raise BadRequest(f"a share lies between 0 and 1, not {share}")
         await self._leases.take(Lease(fault, "throttle", self._known(nodes), share=share), lease_s)
 
+    async def _do_skew(self, fault: str, nodes: list[str], offset_s: float, lease_s: float) -> None:
+        await self._leases.take(Lease(fault, "skew", self._known(nodes), offset_s=offset_s), lease_s)
+
     async def _do_names(self, fault: str, nodes: list[str], how: str, lease_s: float) -> None:
         if how not in WAYS:
             raise BadRequest(f"names fail by {' or '.join(WAYS)}, not by {how}")

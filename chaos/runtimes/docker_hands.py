@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from chaos.errors import StackFailed
 from chaos.model.link import LinkEffect
 from chaos.model.stack import Container, Site
-from chaos.runtimes import docker_cpu, docker_shape
+from chaos.runtimes import docker_clocks, docker_cpu, docker_shape
 from chaos.runtimes.docker_delay import Sockets, open_sockets
 from chaos.runtimes.docker_engine import ContainerGone, Engine, Facts
 from chaos.runtimes.docker_names import NameRules, Names
@@ -46,6 +46,7 @@ class Want:
     killed: bool = False
     paused: bool = False
     share: float = 1.0
+    offset_s: float = 0.0
     names: tuple[Names, ...] = ()
     shapes: tuple[Shape, ...] = ()
 
@@ -84,6 +85,7 @@ class Hands:
         self._put: dict[tuple[str, str], tuple[str, Order]] = {}
         """(node, fault) -> the StartedAt that the rules were put in under, and the rules."""
         self._names = NameRules()
+        self._clocks = docker_clocks.Clocks()
 
     def settle(self, node: str, want: Want) -> None:
         """Bring one node into a condition. Raises `StackFailed`."""
@@ -104,6 +106,7 @@ class Hands:
             self._down.discard(node)
             facts = self._facts(node)
             self._addresses[node] = facts.addresses
+        self._clocks.settle(node, facts, want.offset_s)
         if not facts.up:  # it ended by itself, and everything on it with it
             self._forget(node)
             return
@@ -294,6 +297,7 @@ class Hands:
             "sandbox": facts.sandbox,
             "running": facts.up or node in self._down,
             "paused": facts.paused and node not in self._frozen,
+            "clock": self._clocks.original(node, facts),
             "quota_us": quota.quota_us,
             "period_us": quota.period_us,
         }

@@ -29,9 +29,11 @@ class Lease:
 
     fault: str
     kind: str
-    """kill, pause, throttle, names or shape."""
+    """kill, pause, throttle, skew, names or shape."""
     nodes: set[str]
     share: float = 1.0
+    offset_s: float = 0.0
+    """By which the wall clock is wrong."""
     grace_s: float = 0.0
     """Seconds that a killed node has to end by itself."""
     shape: Shape | None = None
@@ -170,6 +172,7 @@ class ContainerLeases:
             killed=any(lease.kind == "kill" for lease in on),
             paused=any(lease.kind == "pause" for lease in on),
             share=min((lease.share for lease in on if lease.kind == "throttle"), default=1.0),
+            offset_s=sum(lease.offset_s for lease in on),
             names=tuple(lease.names for lease in on if lease.names is not None),
             shapes=tuple(lease.shape for lease in on if lease.shape is not None),
         )

@@ -57,8 +57,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "stop": {"target": {"node": "web"}},
     "slowdown": {"target": {"node": "web"}, "cpu_share": 0.2, "delay_ms": 30},
 }
-ONLY_ON_CONTAINERS = {"dns_failure"}
-"""What no carrier does to processes; `tests/integration/docker_rig.py` has their line."""
+ELSEWHERE = {"dns_failure", "clock_skew"}
+"""What these processes cannot suffer: `tests/integration` has test_docker_nodes.py and test_clocks.py."""
 DURATION_S = 1.5
 USERS = 5
 
@@ -173,7 +173,7 @@ def made(name: str) -> Fault:
 def test_every_fault_is_here() -> None:
     """No installed fault of ours is left out of this suite."""
     ours = {name for name, fault in registry().items() if fault.__module__.startswith("chaos.")}
-    assert ours == set(ARGUMENTS) | ONLY_ON_CONTAINERS
+    assert ours == set(ARGUMENTS) | ELSEWHERE
 
 
 @pytest.mark.parametrize("name", sorted(ARGUMENTS))
