@@ -34,7 +34,7 @@ test-quick: venv ## the tests that take less than a few seconds each
 test-backends: venv ## only the tests against real third-party servers (need node and npm)
 	$(BIN)/python -m pytest -m needs_node $(TESTS)
 
-test-clean-runs: venv ## 20 runs of each shipped experiment on a healthy stack; resumable, about two hours
+test-clean-runs: venv ## 20 runs of each shipped experiment on a healthy stack; resumable, about four hours
 	$(BIN)/python -m tests.longer.clean_runs
 
 soak: venv ## 200 kills of the conductor at random points of random faults; prints what is left: 0
