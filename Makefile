@@ -37,7 +37,7 @@ test-backends: venv ## only the tests against real third-party servers (need nod
 test-netem: venv ## network faults on a real Debian kernel with netem, in qemu (TEST_DEPS=yes installs what it takes)
 	@VENV=$(VENV) .ci/netem
 
-test-clean-runs: venv ## 20 runs of each shipped experiment on a healthy stack; resumable, about two hours
+test-clean-runs: venv ## 20 runs of each shipped experiment on a healthy stack; resumable, about four hours
 	$(BIN)/python -m tests.longer.clean_runs
 
 soak: venv ## 200 kills of the conductor at random points of random faults; prints what is left: 0

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from chaos.model.experiment import Experiment
     from chaos.model.plan import Plan
     from chaos.model.policy import Policy
-    from chaos.model.stack import Container, StackSpec
+    from chaos.model.stack import StackSpec
     from chaos.model.verdict import Verdict
 
 
@@ -113,16 +113,16 @@ def survey(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, Surve
 
     Containers have to be there by now. Carriers are tried where nothing of anybody's is touched.
     """
-    spec, attach, containers = _stack(experiment, changes)
+    spec, attach, lacks = _stack(experiment, changes)
     runtime = carriers.SANDBOX if sandbox.entered() else spec.runtime
-    return spec, carriers.survey(runtime, asks(experiment), containers), attach
+    return spec, carriers.survey(runtime, asks(experiment), lacks), attach
 
 
-def _stack(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, str, dict[str, Container]]:
+def _stack(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, str, carriers.Lacks]:
     for site in list_stacks():
         if site.id == experiment.stack:
             sandbox.must_fit(site.spec, site.id)
-            return site.spec, experiment.stack, site.containers
+            return site.spec, experiment.stack, carriers.lacks(site)
     base = Path(experiment.file).parent
     beside = base / experiment.stack
     name = str(beside) if beside.is_file() else experiment.stack
@@ -132,7 +132,7 @@ def _stack(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, str, 
         return spec, "", {}
     from chaos.runtimes.docker import look  # noqa: PLC0415 - the engine's library takes a while to import
 
-    return spec, "", look(spec).containers
+    return spec, "", carriers.lacks(look(spec))
 
 
 def execute(options: Options) -> ExitCode:

@@ -53,6 +53,8 @@ def _injection(one: PlannedInjection) -> Iterator[str]:
     yield f"{one.fault}  {one.says}  ({one.name}, {one.place})" if one.place else f"{one.fault}  {one.says}"
     yield f"  when     {_seconds(one.starts_s)} after the load begins, for {_seconds(one.duration_s)}"
     yield f"  target   {one.target}" + (f"; {one.rule}" if one.rule else "")
+    if one.parts:
+        yield f"  parts    {one.parts}"
     for name, values in (("nodes", one.nodes), ("links", one.links), ("by", _carriers(one)), ("undo", one.undo)):
         if values:
             yield f"  {name:<8} {', '.join(values)}"

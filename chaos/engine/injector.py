@@ -14,7 +14,6 @@ from chaos.engine.steps import Step, Steps, unwatched
 from chaos.errors import CannotJudge, ChaosError, NoSuchTarget, StillDirty
 from chaos.faults.base import Fault, Injection
 from chaos.faults.measure import owned_keys
-from chaos.faults.targets import resolve
 from chaos.runtimes.control import AgentGone
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ class Injector:
             self._count += 1
             number = self._count
         try:
-            aim = resolve(fault.target, self.runtime.site.spec, self.seed, owned_keys(self.runtime.site))
+            aim = fault.aim(self.runtime.site.spec, self.seed, owned_keys(self.runtime.site))
         except NoSuchTarget as error:  # the plan had candidates; by now none of them has the role
             raise CannotJudge(error.message, hint=error.hint) from error
         fault_id = f"{self.ledger.run}.{number}"

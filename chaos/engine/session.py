@@ -260,7 +260,8 @@ class Session:
         began = time.monotonic()
         if self.plan.spec.runtime == "docker":
             return self._attach_containers()
-        stack = start_stack(self.plan.spec, on_progress=lambda _: self.shield.check())
+        clocks = any(means.ask == "skewing" for one in self.plan.injections for means in one.means)
+        stack = start_stack(self.plan.spec, clocks=clocks, on_progress=lambda _: self.shield.check())
         if stack.site.id:
             self.admission.started(stack.site.id)
         size = f"{len(stack.site.node_ports)} nodes, {len(stack.site.link_ports)} links"

@@ -10,7 +10,7 @@ from chaos.experiment import ours
 from chaos.experiment.carried import must_be_carried
 from chaos.experiment.samples import MEASURED, expected, samplings
 from chaos.faults import registry
-from chaos.faults.targets import OWNER_ROLES, Aim, describe, reach, resolve
+from chaos.faults.targets import OWNER_ROLES, Aim, describe, reach
 from chaos.model.plan import Blast, Plan, PlannedInjection, PlannedPhase
 from chaos.model.stack import Site
 
@@ -37,7 +37,7 @@ class _Aimed:
         self.injection = injection
         self.fault = fault_of(injection)
         try:
-            self.aim: Aim = resolve(self.fault.target, spec, seed)
+            self.aim: Aim = self.fault.aim(spec, seed)
         except NoSuchTarget as error:
             raise NoSuchTarget(f"{_where(injection)}: {error.message}", hint=error.hint) from None
         self.asks = self.fault.asks()
@@ -223,6 +223,7 @@ def _planned(one: _Aimed, spec: StackSpec, survey: Survey, starts_s: float) -> P
         band=fault.band,
         target=describe(fault.target),
         rule=one.aim.rule,
+        parts=one.aim.parts,
         nodes=one.nodes,
         links=one.links,
         carriers=tuple(dict.fromkeys(each.carrier for each in means)),

@@ -15,7 +15,8 @@ from chaos.model.fault import Reach, Undo
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from chaos.model.stack import Site
+    from chaos.faults.targets import Aim
+    from chaos.model.stack import Site, StackSpec
 
 
 class Applied(Fault):
@@ -51,6 +52,10 @@ class Applied(Fault):
             where = ".".join(str(part) for part in first["loc"])
             said = first["msg"].removeprefix("Value error, ")
             raise ValueError(f"arguments of {self.of}: {where + ': ' if where else ''}{said}") from None
+
+    def aim(self, spec: StackSpec, seed: int, owned: Mapping[str, Sequence[str]] | None = None) -> Aim:
+        """The applied fault's."""
+        return self.acting.aim(spec, seed, owned)
 
     def asks(self) -> tuple[Ask, ...]:
         """What the applied fault asks for."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from chaos.faults.targets import Aim, reach
+from chaos.faults.targets import Aim, reach, resolve
 from chaos.model.carrier import Ask
 from chaos.model.fault import Evidence, Reach, Target, Undo
 from chaos.model.link import LinkEffect
@@ -23,7 +23,7 @@ from chaos.runtimes.undo import link_release, process_release
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from chaos.model.stack import Site
+    from chaos.model.stack import Site, StackSpec
     from chaos.runtimes.base import Runtime
 
 
@@ -104,6 +104,10 @@ class Fault(Frozen):
     def acting(self) -> Fault:
         """The fault that touches the stack: this one, or the one that this one applies."""
         return self
+
+    def aim(self, spec: StackSpec, seed: int, owned: Mapping[str, Sequence[str]] | None = None) -> Aim:
+        """The very nodes and links that its target means; `owned` as for `resolve`. Raises `NoSuchTarget`."""
+        return resolve(self.target, spec, seed, owned)
 
     def steps(self, seed: int) -> tuple[float, ...]:  # noqa: ARG002 - for those that have some
         """Seconds after the injection at which `inject` is called again, with `injection.step` counted up; rising."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import json
 import statistics
+import time
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from chaos.errors import StackFailed
 from chaos.runtimes.http import Answer, NoAnswer
-from chaos.runtimes.ways import ask_node, ask_through
+from chaos.runtimes.ways import ask_node, ask_through, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,6 +26,8 @@ T = TypeVar("T")
 MOST_LINKS = 4
 """Probing more links than this would itself be a load; the first ones of the aim stand for the rest."""
 PROBE_TIMEOUT_S = 1.5
+LOOK_UP_TIMEOUT_S = 1.0
+"""A name server on the same machine answers in a millisecond."""
 WORK_MS = 20
 """Processor time of one admin work probe; small, since the node does nothing else meanwhile."""
 
@@ -54,6 +58,32 @@ def answers(site: Site, nodes: Iterable[str]) -> dict[str, float | None]:
 
     def probe(node: str) -> float | None:
         return _answer_ms(ask_node, site, node, placed[node][1].health or "/")
+
+    return _each(probe, tuple(nodes))
+
+
+def clocks(site: Site, nodes: Iterable[str]) -> dict[str, float | None]:
+    """Seconds that each node's wall clock is ahead of ours, good to a second; None: no answer, or none with a date."""
+    placed = site.spec.nodes()
+
+    def probe(node: str) -> float | None:
+        try:
+            date = parsedate_to_datetime(ask_node(site, node, placed[node][1].health or "/", PROBE_TIMEOUT_S).date)
+        except (NoAnswer, ValueError):
+            return None
+        return round(date.timestamp() - time.time(), 1)
+
+    return _each(probe, tuple(nodes))
+
+
+def look_ups(site: Site, nodes: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What becomes of a query of DNS from where each node is, by `udp` and by `tcp`."""
+
+    def probe(node: str) -> dict[str, str]:
+        return {
+            protocol: look_up(site, node, tcp=protocol == "tcp", timeout_s=LOOK_UP_TIMEOUT_S)
+            for protocol in ("udp", "tcp")
+        }
 
     return _each(probe, tuple(nodes))
 

@@ -28,8 +28,11 @@ class ServerLoss(Fault):
 
     def says(self) -> str:
         """What happens to the node."""
-        back = "until healed" if self.restart_after is None else f"back after {self.restart_after:g} s"
-        return f"SIGKILL, {back}"
+        return f"SIGKILL, {self.back_says()}"
+
+    def back_says(self) -> str:
+        """When it comes back."""
+        return "until healed" if self.restart_after is None else f"back after {self.restart_after:g} s"
 
     def undo_says(self) -> str:
         """Start what was killed."""

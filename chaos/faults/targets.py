@@ -27,6 +27,10 @@ class Aim(Frozen):
     """Links that a fault on links hits: the ones named, else all those of the nodes."""
     rule: str = ""
     """For a role that exists only at run time: how it will be chosen; `nodes` then holds the candidates."""
+    parts: str = ""
+    """Of a partition of several: who is cut off from whom, `{a, b} | {c, d}`."""
+    kept: tuple[str, ...] = ()
+    """Of a partition of several: links between them that stay open."""
 
 
 def resolve(target: Target, spec: StackSpec, seed: int, owned: Mapping[str, Sequence[str]] | None = None) -> Aim:

@@ -30,6 +30,8 @@ class PlannedInjection(Frozen):
     """As the experiment gives it: `region=cn-east, kind=access`."""
     rule: str = ""
     """How a role that exists only at run time will be resolved; `nodes` then holds the candidates."""
+    parts: str = ""
+    """Of a partition of several nodes or regions: who is cut off from whom."""
     nodes: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     carriers: tuple[str, ...] = ()

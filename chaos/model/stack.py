@@ -139,6 +139,8 @@ class Site(Frozen):
     """Path of the control socket of what impairs links in the kernel of a sandbox; empty: no sandbox, or no links."""
     containers: dict[str, Container] = {}
     """Runtime docker: node -> its container."""
+    clocks: dict[str, str] = {}
+    """Runtime process: node -> the file that sets its wall clock; empty: started with clocks that nobody can set."""
     directory: str = ""
     """Holds logs, data and this value as `site.json`."""
 

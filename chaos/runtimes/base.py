@@ -73,6 +73,20 @@ class Throttling(Protocol):
 
 
 @runtime_checkable
+class Skewing(Protocol):
+    """Sets the wall clocks of nodes `offset_s` ahead of the right time, or behind it."""
+
+    def skew(self, fault: str, nodes: tuple[str, ...], offset_s: float, lease_s: float) -> None: ...
+
+
+@runtime_checkable
+class Naming(Protocol):
+    """Has the name servers of nodes fail: `how` is `timeout` or `refused`."""
+
+    def fail_names(self, fault: str, nodes: tuple[str, ...], how: str, lease_s: float) -> None: ...
+
+
+@runtime_checkable
 class Shaping(Protocol):
     """Impairs live links."""
 
@@ -89,5 +103,5 @@ class Leasing(Protocol):
     def active(self) -> tuple[str, ...]: ...
 
 
-class Runtime(Nodes, Lifecycle, Pausing, Throttling, Shaping, Leasing, Protocol):
+class Runtime(Nodes, Lifecycle, Pausing, Throttling, Skewing, Naming, Shaping, Leasing, Protocol):
     """A runtime with every capability; a fault asks for its own with `isinstance(runtime, Pausing)`."""

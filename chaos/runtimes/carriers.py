@@ -15,8 +15,8 @@ from typing import Any
 
 from chaos.model.carrier import Ask, Survey, Tried
 from chaos.model.link import LinkEffect
-from chaos.model.stack import Container
-from chaos.runtimes import sandbox
+from chaos.model.stack import Site
+from chaos.runtimes import clocks, sandbox
 
 
 def _works(_: Ask) -> str:
@@ -71,6 +71,12 @@ def _boxed(carrier: Carrier) -> Carrier:
     return replace(carrier, why_not=lambda ask: sandbox.why_not(lambda: carrier.why_not(ask)))
 
 
+def _rejects(_: Ask) -> str:
+    from chaos.runtimes import docker_shape  # noqa: PLC0415 - as above
+
+    return docker_shape.why_not(LinkEffect(block="loud"))
+
+
 def _engine() -> str:
     return _engine_at(os.environ.get("DOCKER_HOST", ""))
 
@@ -100,6 +106,7 @@ IPTABLES = Carrier("iptables", frozenset({"loss", "silent cut", "loud cut"}), wh
 HTB = Carrier("htb", frozenset({"rate"}), why_not=_in_kernel, once="class")
 KERNEL = (NETEM, NFQUEUE, IPTABLES, HTB)
 """What meets packets, the most exact first."""
+QUERIES = Carrier("iptables", frozenset({"naming"}), "iptables, on its queries of DNS", _rejects)
 SS = Carrier("ss", frozenset({"reset"}), "ss -K", why_not=_cuts)
 STREAMS = frozenset(
     {"delay", "loss", "burst loss", "rate", "silent cut", "loud cut", "reset", "freeze", "corruption", "slow reading"},
@@ -112,16 +119,20 @@ PROXY = Carrier(
     lambda ask: NO_PACKETS if ask.what in PACKETS else "",
 )
 
+ONE_RESOLVER = "all processes of this machine ask the same name server"
 NO_PACKETS = "it carries a stream of bytes, in which nothing comes twice or out of turn"
 NO_NAMESPACE = "the packets of processes can be met only in a network namespace of their own (--sandbox)"
 NO_PROXY = "no link proxy stands between containers"
-NO_STOP = "containers are not asked to end here; server_loss kills them"
+
+CLOCKS = Carrier("libfaketime", frozenset({"skewing"}), "libfaketime, preloaded")
 
 SUPERVISOR = (
     _node("supervisor", "lifecycle", "SIGKILL by the supervisor"),
     _node("supervisor", "stopping", "SIGTERM, then SIGKILL, by the supervisor"),
     _node("supervisor", "pausing", "SIGSTOP by the supervisor"),
     _node("supervisor", "throttling", "SIGSTOP and SIGCONT in turn by the supervisor"),
+    QUERIES.refused(ONE_RESOLVER),
+    CLOCKS.given(lambda: "" if clocks.library() else clocks.NOT_INSTALLED),
 )
 PROCESS: tuple[Carrier, ...] = (*(one.refused(NO_NAMESPACE) for one in KERNEL), PROXY, *SUPERVISOR)
 IN_SANDBOX: tuple[Carrier, ...] = (*(_boxed(one) for one in (*KERNEL, SS)), PROXY, *SUPERVISOR)
@@ -129,18 +140,31 @@ DOCKER: tuple[Carrier, ...] = (
     *(one.given(_engine) for one in (*KERNEL, SS)),
     PROXY.refused(NO_PROXY),
     _node("engine", "lifecycle", "SIGKILL by the engine").given(_engine),
-    _node("engine", "stopping", "SIGTERM by the engine").refused(NO_STOP),
+    _node("engine", "stopping", "its stop signal, then SIGKILL, by the engine").given(_engine),
     _node("engine", "pausing", "the engine's pause (cgroup freezer)").given(_engine),
     _node("cgroup", "throttling", "processor quota in the container's cgroup").given(_engine),
+    QUERIES.given(_engine),
+    CLOCKS.given(_engine),
 )
 SANDBOX = "sandbox"
 """Stands for the runtime `process` in a private network."""
 RUNTIMES = {"process": PROCESS, SANDBOX: IN_SANDBOX, "docker": DOCKER}
 
 
-def survey(runtime: str, asks: Iterable[Ask], containers: Mapping[str, Container] | None = None) -> Survey:
+Lacks = Mapping[str, Mapping[str, str]]
+"""Of each node: capabilities that no carrier gives it, and why."""
+
+
+def survey(runtime: str, asks: Iterable[Ask], lacks: Lacks | None = None) -> Survey:
     """Try every carrier of a runtime for each of these asks; touches nothing that was there before."""
-    return Survey({ask: _tried(runtime, ask, containers or {}) for ask in dict.fromkeys(asks)})
+    return Survey({ask: _tried(runtime, ask, lacks or {}) for ask in dict.fromkeys(asks)})
+
+
+def lacks(site: Site) -> Lacks:
+    """What is known of the nodes of a stack that runs already."""
+    if site.containers or site.clocks:
+        return {node: one.lacks for node, one in site.containers.items()}
+    return {node: {"skewing": clocks.NOT_PRELOADED} for node in site.spec.nodes()}
 
 
 def shares(effect: LinkEffect) -> dict[str, LinkEffect]:
@@ -153,8 +177,8 @@ def shares(effect: LinkEffect) -> dict[str, LinkEffect]:
     return {agent: LinkEffect.model_validate(figures) for agent, figures in given.items()}
 
 
-def _tried(runtime: str, ask: Ask, containers: Mapping[str, Container]) -> tuple[Tried, ...]:
+def _tried(runtime: str, ask: Ask, lacks: Lacks) -> tuple[Tried, ...]:
     kind = "shaping" if ask.effect is not None else ask.what
-    lacking = {node: one.lacks[kind] for node, one in containers.items() if kind in one.lacks}
+    lacking = {node: one[kind] for node, one in lacks.items() if kind in one}
     able = [one for one in RUNTIMES[runtime] if ask.what in one.does]
     return tuple(Tried(carrier=one.words, why_not=one.why_not(ask), not_on=lacking, once=one.once) for one in able)

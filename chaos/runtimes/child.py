@@ -16,9 +16,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
+
+from chaos.runtimes import clocks
 
 PR_SET_PDEATHSIG = 1
 """From linux/prctl.h."""
@@ -51,6 +53,14 @@ class Program:
     health: str | None = None
     socket: str = ""
     """An agent of ours: the control socket that it opens once it is ready."""
+    clock: str = ""
+    """The file that sets its wall clock; empty: nobody can set it."""
+
+    @classmethod
+    def of(cls, order: dict[str, Any]) -> Self:
+        """As a supervisor's orders have it."""
+        known = {one.name: order[one.name] for one in fields(cls) if one.name in order}
+        return cls(**{"env": {}, **known, "argv": tuple(order["argv"])})
 
 
 class Child:
@@ -108,12 +118,18 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         code = self._process.wait()
+        self.serves()
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process = None
         self.exit_code = code
         self.stopped = False
         return True
+
+    def serves(self) -> None:
+        """It has read what it reads at its start, or has ended: what libfaketime laid down for it is litter now."""
+        if self.program.clock:
+            clocks.forget(self.pid)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the whole group; a process that has gone is no error."""

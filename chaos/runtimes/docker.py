@@ -60,10 +60,12 @@ class DockerRuntime:
         restart_after_s: float | None,
         grace_s: float = 0.0,
     ) -> None:
-        """SIGKILL to the container's first process; returns once it is dead. Raises `StackFailed` for a grace."""
-        if grace_s:
-            raise StackFailed("containers are not asked to end here", hint="server_loss kills them")
-        self._ask("kill", fault=fault, nodes=nodes, lease_s=lease_s, restart_after_s=restart_after_s)
+        """SIGKILL to the containers' first processes; returns once they are dead.
+
+        With `grace_s` above 0 all are sent their stop signal first, and are killed after that many seconds.
+        """
+        held = {"fault": fault, "nodes": nodes, "lease_s": lease_s, "grace_s": grace_s}
+        self._ask("kill", restart_after_s=restart_after_s, **held)
 
     def pause(self, fault: str, nodes: tuple[str, ...], lease_s: float) -> None:
         """The cgroup freezer: every process of the container stands still."""
@@ -72,6 +74,14 @@ class DockerRuntime:
     def throttle(self, fault: str, nodes: tuple[str, ...], share: float, lease_s: float) -> None:
         """A share of the container's processor quota; of one processor, where it has none."""
         self._ask("throttle", fault=fault, nodes=nodes, share=share, lease_s=lease_s)
+
+    def skew(self, fault: str, nodes: tuple[str, ...], offset_s: float, lease_s: float) -> None:
+        """The file in the container that libfaketime reads; for containers that run with it preloaded."""
+        self._ask("skew", fault=fault, nodes=nodes, offset_s=offset_s, lease_s=lease_s)
+
+    def fail_names(self, fault: str, nodes: tuple[str, ...], how: str, lease_s: float) -> None:
+        """Queries of DNS that leave the container get no answer (`timeout`), or are turned away at once (`refused`)."""
+        self._ask("names", fault=fault, nodes=nodes, how=how, lease_s=lease_s)
 
     def shape(self, fault: str, links: tuple[str, ...], effect: LinkEffect, lease_s: float, seed: int) -> None:
         """Impair links in the network namespaces of their targets. A rate is shared per target.

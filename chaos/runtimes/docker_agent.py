@@ -31,6 +31,7 @@ from chaos.runtimes.docker_delay import Delayer, Sockets
 from chaos.runtimes.docker_engine import Engine
 from chaos.runtimes.docker_hands import Hands, Queue, Shape
 from chaos.runtimes.docker_leases import AGAIN_S, KERNEL_SLACK_S, ContainerLeases, Lease
+from chaos.runtimes.docker_names import WAYS, Names
 from chaos.runtimes.docker_rules import Order
 from chaos.runtimes.docker_rules import queue as queue_number
 from chaos.runtimes.http import NoAnswer
@@ -89,9 +90,10 @@ class Agent:
         return states
 
     async def _do_kill(
-        self, fault: str, nodes: list[str], lease_s: float, restart_after_s: float | None = None
+        self, fault: str, nodes: list[str], lease_s: float, restart_after_s: float | None = None, grace_s: float = 0.0
     ) -> None:
-        await self._leases.take(Lease(fault, "kill", self._known(nodes)), lease_s, restart_after_s)
+        lease = Lease(fault, "kill", self._known(nodes), grace_s=grace_s)
+        await self._leases.take(lease, lease_s, restart_after_s)
 
     async def _do_pause(self, fault: str, nodes: list[str], lease_s: float) -> None:
         await self._leases.take(Lease(fault, "pause", self._known(nodes)), lease_s)
@@ -100,6 +102,15 @@ class Agent:
         if not 0 < share <= 1:
             raise BadRequest(f"a share lies between 0 and 1, not {share}")
         await self._leases.take(Lease(fault, "throttle", self._known(nodes), share=share), lease_s)
+
+    async def _do_skew(self, fault: str, nodes: list[str], offset_s: float, lease_s: float) -> None:
+        await self._leases.take(Lease(fault, "skew", self._known(nodes), offset_s=offset_s), lease_s)
+
+    async def _do_names(self, fault: str, nodes: list[str], how: str, lease_s: float) -> None:
+        if how not in WAYS:
+            raise BadRequest(f"names fail by {' or '.join(WAYS)}, not by {how}")
+        names = Names(fault, how, lease_s + KERNEL_SLACK_S)
+        await self._leases.take(Lease(fault, "names", self._known(nodes), names=names), lease_s)
 
     async def _do_shape(self, fault: str, links: list[str], effect: dict[str, Any], lease_s: float, seed: int) -> None:
         targets = {link.name: link.target for link in self.site.spec.links}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from chaos.errors import NoSuchTarget, StackFailed, UnsafeTarget
 from chaos.model.stack import Container, NodeSpec, Site, StackSpec
-from chaos.runtimes import docker_cpu, docker_hands, stackfile
+from chaos.runtimes import clocks, docker_clocks, docker_cpu, docker_hands, stackfile
 from chaos.runtimes.docker_engine import Engine, Facts
 
 ENVIRONMENT = "collab-chaos.environment"
@@ -57,6 +57,8 @@ def _container(name: str, node: NodeSpec, facts: Facts) -> Container:
     quota = docker_cpu.read(facts.pid)
     if quota.ours:
         raise StackFailed(f"{facts.name} still has the processor quota of an earlier run", hint="chaos heal")
+    if clocks.is_ours(docker_clocks.read(facts) or ""):
+        raise StackFailed(f"{facts.name} still has the wrong clock of an earlier run", hint="chaos heal")
     return Container(
         id=facts.id,
         name=facts.name,
@@ -76,8 +78,10 @@ def _lacks(facts: Facts) -> dict[str, str]:
     found = {}
     if not facts.steady:
         found["lifecycle"] = found["stopping"] = docker_hands.LOOSE_PORTS
+    if docker_clocks.read(facts) is None:
+        found["skewing"] = clocks.NOT_PRELOADED
     if facts.has_ipv6:
-        found["shaping"] = docker_hands.IPV6
+        found["shaping"] = found["naming"] = docker_hands.IPV6
     return found
 
 

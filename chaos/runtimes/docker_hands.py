@@ -7,20 +7,24 @@ again: after a new lease, after a release, after a restart that nobody here aske
 from __future__ import annotations
 
 import functools
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from chaos.errors import StackFailed
 from chaos.model.link import LinkEffect
 from chaos.model.stack import Container, Site
-from chaos.runtimes import docker_cpu, docker_shape, kernel_cut
+from chaos.runtimes import docker_clocks, docker_cpu, docker_shape, kernel_cut
 from chaos.runtimes.docker_delay import Sockets, open_sockets
 from chaos.runtimes.docker_engine import ContainerGone, Engine, Facts
+from chaos.runtimes.docker_names import NameRules, Names
 from chaos.runtimes.docker_net import inside
 from chaos.runtimes.docker_rules import Order, Way, conflict, delays, queue
 
+LOOK_S = 0.05
+"""How often a container that was asked to end is looked at."""
 LOOSE_PORTS = "publishes ports that the engine picks: after a restart they would be others"
 IPV6 = "has an IPv6 address, past which these rules would lead"
 
@@ -43,6 +47,8 @@ class Want:
     killed: bool = False
     paused: bool = False
     share: float = 1.0
+    offset_s: float = 0.0
+    names: tuple[Names, ...] = ()
     shapes: tuple[Shape, ...] = ()
 
 
@@ -72,6 +78,8 @@ class Hands:
         self._was: dict[str, docker_cpu.Quota] = {}
         """Quotas of others that ours stand in for."""
         self._down: set[str] = set()
+        self._asked: dict[str, float] = {}
+        """Nodes that were asked to end, and the moment (monotonic) at which their time is over."""
         self._frozen: set[str] = set()
         self._since: dict[tuple[str, str], dict[str, int]] = {}
         """(node, fault) -> what its TCP had seen before the fault."""
@@ -81,6 +89,8 @@ class Hands:
         """(node, fault) that had its one blow: a restart is no reason for another."""
         self._put: dict[tuple[str, str], tuple[str, Order]] = {}
         """(node, fault) -> the StartedAt that the rules were put in under, and the rules."""
+        self._names = NameRules()
+        self._clocks = docker_clocks.Clocks()
 
     def settle(self, node: str, want: Want) -> None:
         """Bring one node into a condition. Raises `StackFailed`."""
@@ -95,16 +105,36 @@ class Hands:
             self._kill(node, facts)
             return
         if node in self._down:
+            if node in self._asked:  # taken back before it had ended
+                self._end(node, facts)
             self.engine.start(facts.id)
             self._down.discard(node)
             facts = self._facts(node)
             self._addresses[node] = facts.addresses
+        self._clocks.settle(node, facts, want.offset_s)
         if not facts.up:  # it ended by itself, and everything on it with it
             self._forget(node)
             return
         self._settle_net(node, facts, want)
+        self._names.settle(node, facts, want.names)
         self._settle_quota(node, facts, want)
         self._settle_pause(node, facts, want)
+
+    def ask_to_end(self, nodes: Iterable[str], grace_s: float) -> None:
+        """Send these nodes their stop signal, all at once; who still runs after `grace_s` seconds is killed.
+
+        Raises `StackFailed` before the first is asked where one could not come back as it was.
+        """
+        for node in nodes:
+            self._refuse_unsteady(node)
+        for node in nodes:
+            facts = self._facts(node)
+            if facts.up:
+                self._down.add(node)
+                self._asked[node] = time.monotonic() + grace_s
+                if facts.paused:
+                    self.engine.unpause(facts.id)
+                self.engine.ask_to_end(facts.id)
 
     def readdress(self) -> None:
         """Look up all addresses again: a restarted container may have got another."""
@@ -114,7 +144,7 @@ class Hands:
     def prolong(self, node: str, fault: str, term_s: float) -> None:
         """Renew the kernel's own term of a fault's rules."""
         facts = self._facts(node)
-        if facts.up and (node, fault) in self._put:
+        if facts.up and ((node, fault) in self._put or self._names.holds(node, fault)):
             docker_shape.prolong(facts.pid, fault, term_s)
 
     def states(self, slowed: dict[str, bool], held: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
@@ -165,20 +195,32 @@ class Hands:
         return self.site.containers[node]
 
     def _kill(self, node: str, facts: Facts) -> None:
+        self._refuse_unsteady(node)
+        self._forget(node)
+        if facts.up:
+            self._down.add(node)
+            self._end(node, facts)
+
+    def _refuse_unsteady(self, node: str) -> None:
         if not self._container(node).steady:
             raise StackFailed(f"{node} {LOOSE_PORTS}", hint="publish fixed ports in the compose file")
-        self._forget(node)
-        if not facts.up:
-            return
-        self._down.add(node)
-        if facts.paused:
-            self.engine.unpause(facts.id)
-        self.engine.kill(facts.id)
+
+    def _end(self, node: str, facts: Facts) -> None:
+        """Return once it is dead: it has the time that is left to it, and none if it was not asked."""
+        until = self._asked.pop(node, 0.0)
+        while facts.up and time.monotonic() < until:
+            time.sleep(LOOK_S)
+            facts = self._facts(node)
+        if facts.up:
+            if facts.paused:
+                self.engine.unpause(facts.id)
+            self.engine.kill(facts.id)
 
     def _forget(self, node: str) -> None:
         """The process is gone, and with it its namespace and its cgroup."""
         self._was.pop(node, None)
         self._frozen.discard(node)
+        self._names.forget(node)
         for key in [key for key in self._put if key[0] == node]:
             self._drop_queues(*key)
             del self._put[key]
@@ -277,6 +319,7 @@ class Hands:
             "sandbox": facts.sandbox,
             "running": facts.up or node in self._down,
             "paused": facts.paused and node not in self._frozen,
+            "clock": self._clocks.original(node, facts),
             "quota_us": quota.quota_us,
             "period_us": quota.period_us,
         }

@@ -15,6 +15,7 @@ from typing import Any
 from chaos.errors import StackFailed
 from chaos.runtimes.control import BadRequest
 from chaos.runtimes.docker_hands import Hands, Shape, Want
+from chaos.runtimes.docker_names import Names
 from chaos.runtimes.report import log
 
 AGAIN_S = 1.0
@@ -28,12 +29,22 @@ class Lease:
 
     fault: str
     kind: str
-    """kill, pause, throttle or shape."""
+    """kill, pause, throttle, skew, names or shape."""
     nodes: set[str]
     share: float = 1.0
+    offset_s: float = 0.0
+    """By which the wall clock is wrong."""
+    grace_s: float = 0.0
+    """Seconds that a killed node has to end by itself."""
     shape: Shape | None = None
+    names: Names | None = None
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
     expiry: asyncio.TimerHandle | None = None
+
+    @property
+    def in_kernel(self) -> bool:
+        """Whether the kernel has a term of its own for it."""
+        return self.shape is not None or self.names is not None
 
     def cancel(self) -> None:
         for timer in (*self.timers, *([self.expiry] if self.expiry else [])):
@@ -64,9 +75,12 @@ class ContainerLeases:
     async def take(self, lease: Lease, lease_s: float, restart_after_s: float | None = None) -> None:
         """Put a harm on nodes; what cannot be done whole is taken back. Raises `BadRequest`."""
         loop = asyncio.get_running_loop()
-        lease.expiry = loop.call_later(lease_s, self._expire, lease.fault)
+        lease.expiry = loop.call_later(lease_s + lease.grace_s, self._expire, lease.fault)
         self._leases.append(lease)
         try:
+            if lease.grace_s:
+                nodes = sorted(lease.nodes)
+                await loop.run_in_executor(self._worker, self._hands.ask_to_end, nodes, lease.grace_s)
             await self._settle(lease.nodes)
         except StackFailed as error:
             self._expire(lease.fault)
@@ -81,7 +95,7 @@ class ContainerLeases:
             if lease.expiry is not None:
                 lease.expiry.cancel()
                 lease.expiry = loop.call_later(lease_s, self._expire, fault)
-            for node in sorted(lease.nodes) if lease.shape is not None else ():
+            for node in sorted(lease.nodes) if lease.in_kernel else ():
                 await loop.run_in_executor(self._worker, self._hands.prolong, node, fault, lease_s + KERNEL_SLACK_S)
 
     async def release(self, fault: str) -> list[str]:
@@ -158,6 +172,8 @@ class ContainerLeases:
             killed=any(lease.kind == "kill" for lease in on),
             paused=any(lease.kind == "pause" for lease in on),
             share=min((lease.share for lease in on if lease.kind == "throttle"), default=1.0),
+            offset_s=sum(lease.offset_s for lease in on),
+            names=tuple(lease.names for lease in on if lease.names is not None),
             shapes=tuple(lease.shape for lease in on if lease.shape is not None),
         )
 

@@ -7,12 +7,13 @@ what has no mark (a pause, a stop) is undone where the container is still the on
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import Any
 
 from chaos.errors import ChaosError, StackFailed, StillDirty
 from chaos.model.fault import Undo
 from chaos.model.stack import Site
-from chaos.runtimes import control, docker_cpu, docker_shape
+from chaos.runtimes import clocks, control, docker_clocks, docker_cpu, docker_shape
 from chaos.runtimes.docker_engine import ContainerGone, Engine, Facts
 from chaos.runtimes.undo import DOCKER_RELEASE
 
@@ -43,6 +44,8 @@ def release(arguments: dict[str, Any]) -> str:
     with contextlib.suppress(control.AgentGone, control.AgentSilent):
         control.call(agent, "active", timeout_s=ALIVE_S)
         return _ask(agent, fault)
+    # A container that was asked to end may not have done so yet, and cannot be told from one that was not asked.
+    time.sleep(arguments.get("grace_s", 0.0))
     try:
         with contextlib.closing(Engine()) as engine:
             return _by_hand(engine, fault, containers)
@@ -90,6 +93,9 @@ def _one(engine: Engine, fault: str, was: dict[str, Any]) -> list[str]:
     if docker_shape.take_out(facts.pid, fault):
         done.append("freed of rules")
     done += _quota(facts, was)
+    if was.get("clock") is not None and clocks.is_ours(docker_clocks.read(facts) or ""):
+        docker_clocks.write(facts, was["clock"])
+        done.append("given its clock back")
     if facts.paused and not was["paused"] and facts.started == was["started"]:
         engine.unpause(facts.id)
         done.append("unpaused")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from pathlib import Path
 
 from chaos.errors import ChaosError
 from chaos.model.stack import Site
-from chaos.runtimes import http
+from chaos.runtimes import dns, http
 from chaos.runtimes.docker_engine import Engine, Facts
 from chaos.runtimes.docker_net import inside
 from chaos.runtimes.http import Answer, NoAnswer
@@ -34,6 +35,18 @@ def ask_through(site: Site, link: str, path: str, timeout_s: float, pieces: int 
     if ends.source not in site.containers:
         return ask()
     return _from(_facts(site, ends.source).pid, ask)
+
+
+def look_up(site: Site, node: str, *, tcp: bool, timeout_s: float) -> str:
+    """Ask the container's own name server for the container, as a program in it would; see `dns.ask`."""
+    try:
+        facts = _facts(site, node)
+        if not facts.pid:
+            return "the container does not run"
+        server = dns.server(Path(f"/proc/{facts.pid}/root/etc/resolv.conf"))
+        return inside(facts.pid, functools.partial(dns.ask, server, facts.name, tcp=tcp, timeout_s=timeout_s))
+    except (ChaosError, OSError) as error:
+        return str(error)
 
 
 def _from(pid: int, ask: functools.partial[Answer]) -> Answer:

@@ -24,6 +24,8 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     elapsed_s: float
+    date: str = ""
+    """The server's own time, as its header `Date` has it."""
 
 
 def get(port: int, path: str = "/healthz", timeout_s: float = 5.0, host: str = "127.0.0.1", pieces: int = 1) -> Answer:
@@ -46,7 +48,7 @@ def get(port: int, path: str = "/healthz", timeout_s: float = 5.0, host: str = "
         raise NoAnswer(f"GET {path} on port {port}: {why} after {elapsed_s:.2f} s") from error
     finally:
         connection.close()
-    return Answer(response.status, body, time.perf_counter() - began)
+    return Answer(response.status, body, time.perf_counter() - began, response.headers.get("Date", ""))
 
 
 def _piecemeal(connection: http.client.HTTPConnection, pieces: int) -> None:

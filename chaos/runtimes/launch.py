@@ -9,12 +9,13 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from chaos.errors import StackFailed, StorageFailed
 from chaos.model.stack import NodeSpec, Site, StackSpec
+from chaos.runtimes import clocks as faketime
 from chaos.runtimes import ports, sandbox, stackfile, state
 from chaos.runtimes.child import tail
 
@@ -57,7 +58,7 @@ class Launched:
             _close_pipes(self._process)
 
 
-def launch(spec: StackSpec, *, detached: bool, on_progress: Callable[[str], None]) -> Launched:
+def launch(spec: StackSpec, *, detached: bool, clocks: bool, on_progress: Callable[[str], None]) -> Launched:
     """Claim ports, make the stack's folder, start the supervisor, and wait until it says that all is healthy."""
     _fixed_ports_free(spec)
     folder = state.create(spec.stack)
@@ -65,7 +66,7 @@ def launch(spec: StackSpec, *, detached: bool, on_progress: Callable[[str], None
     try:
         needs = sum(node.port is None for _, node in spec.nodes().values()) + len(spec.links)
         claim = ports.claim(needs, {node.port for _, node in spec.nodes().values() if node.port})
-        site = _site(spec, folder, claim.ports)
+        site = _site(spec, folder, claim.ports, clocks=clocks)
         process = _spawn(_write_orders(site, folder, detached=detached), folder, claim)
     except BaseException:
         folder.remove()
@@ -101,7 +102,7 @@ def _fixed_ports_free(spec: StackSpec) -> None:
             )
 
 
-def _site(spec: StackSpec, folder: state.StackFolder, free: tuple[int, ...]) -> Site:
+def _site(spec: StackSpec, folder: state.StackFolder, free: tuple[int, ...], *, clocks: bool) -> Site:
     supply = iter(free)
     nodes = spec.nodes()
     node_ports = {name: node.port if node.port is not None else next(supply) for name, (_, node) in nodes.items()}
@@ -110,6 +111,7 @@ def _site(spec: StackSpec, folder: state.StackFolder, free: tuple[int, ...]) -> 
     with _storage(folder.path):
         for path in data.values():
             path.mkdir()
+        files = _clock_files(folder, data) if clocks else {}
     return Site(
         spec=stackfile.fill(spec, node_ports, link_ports, data),
         node_ports=node_ports,
@@ -117,8 +119,18 @@ def _site(spec: StackSpec, folder: state.StackFolder, free: tuple[int, ...]) -> 
         supervisor=str(folder.sockets / "supervisor.sock"),
         proxy=str(folder.sockets / "proxy.sock") if link_ports else "",
         kernel=str(folder.sockets / "kernel.sock") if link_ports and sandbox.entered() else "",
+        clocks=files,
         directory=str(folder.path),
     )
+
+
+def _clock_files(folder: state.StackFolder, nodes: Iterable[str]) -> dict[str, str]:
+    """Of every node that is started: the file that sets its clock, which is right to begin with."""
+    there = folder.path / "clocks"
+    there.mkdir()
+    for node in nodes:
+        faketime.write(there / node, faketime.text(0))
+    return {node: str(there / node) for node in nodes}
 
 
 def _write_orders(site: Site, folder: state.StackFolder, *, detached: bool) -> Path:
@@ -142,13 +154,16 @@ def _write_orders(site: Site, folder: state.StackFolder, *, detached: bool) -> P
 
 
 def _node_order(node: NodeSpec, site: Site) -> dict[str, Any]:
+    file = site.clocks.get(node.name)
+    clock = faketime.environment(file, {**os.environ, **node.env}) if file else {}
     return {
         "name": node.name,
         "argv": node.command,
-        "env": {"PYTHONUNBUFFERED": "1", **node.env},
+        "env": {"PYTHONUNBUFFERED": "1", **node.env, **clock},
         "log": _log(site, node.name),
         "port": site.node_ports[node.name],
         "health": node.health,
+        "clock": site.clocks.get(node.name, ""),
     }
 
 

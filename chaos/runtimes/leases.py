@@ -1,8 +1,8 @@
 """What faults hold on nodes: leases that end by release, or by themselves when nobody renews them.
 
 A node's condition follows from the leases on it – down while one kills it, else stopped while one pauses it,
-else slowed to the smallest share asked for – and is worked out anew after each change, so faults compose and a
-release never depends on the order in which they came.
+else slowed to the smallest share asked for, and its clock wrong by all offsets together – and is worked out anew
+after each change, so faults compose and a release never depends on the order in which they came.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import contextlib
 import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from chaos.runtimes import clocks
 from chaos.runtimes.child import Child
 from chaos.runtimes.throttle import DutyCycle
 
@@ -26,9 +28,11 @@ class Lease:
 
     fault: str
     kind: str
-    """kill, pause or throttle."""
+    """kill, pause, throttle or skew."""
     nodes: set[str]
     share: float = 1.0
+    offset_s: float = 0.0
+    """By which the wall clock is wrong."""
     grace_s: float = 0.0
     """Seconds that a killed node has to end by itself."""
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
@@ -79,12 +83,13 @@ class Leases:
         lease_s: float,
         *,
         share: float = 1.0,
+        offset_s: float = 0.0,
         restart_after_s: float | None = None,
         grace_s: float = 0.0,
     ) -> None:
         """Put a harm on nodes; the same fault may ask again, and for several kinds. `grace_s`: SIGTERM first."""
         loop = asyncio.get_running_loop()
-        lease = Lease(fault, kind, set(nodes), share, grace_s)
+        lease = Lease(fault, kind, set(nodes), share, offset_s, grace_s)
         lease.expiry = loop.call_later(lease_s, self.release, fault)
         self._leases.append(lease)
         if restart_after_s is not None:
@@ -129,6 +134,9 @@ class Leases:
             self._settle_one(name, self._children[name])
 
     def _settle_one(self, name: str, child: Child) -> None:
+        if child.program.clock:
+            skews = (lease.offset_s for lease in self._leases if lease.kind == "skew" and name in lease.nodes)
+            clocks.write(Path(child.program.clock), clocks.text(sum(skews)))
         if self.held(name, "kill"):
             self._end_cycle(name)
             if child.running:

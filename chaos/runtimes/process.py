@@ -71,6 +71,14 @@ class ProcessRuntime:
         """A duty cycle of 20 ms."""
         self._ask("throttle", fault=fault, nodes=nodes, share=share, lease_s=lease_s)
 
+    def skew(self, fault: str, nodes: tuple[str, ...], offset_s: float, lease_s: float) -> None:
+        """The file that libfaketime reads; for nodes that were started with it."""
+        self._ask("skew", fault=fault, nodes=nodes, offset_s=offset_s, lease_s=lease_s)
+
+    def fail_names(self, fault: str, nodes: tuple[str, ...], how: str, lease_s: float) -> None:
+        """Raises `StackFailed`: all processes of this machine ask the same name server."""
+        raise StackFailed(f"{fault}: no carrier has the name server of {', '.join(nodes)} fail ({how}, {lease_s:g} s)")
+
     def start(self, node: str) -> None:
         """Start a node that ended by itself; returns when it is healthy, or after 10 s."""
         self._ask("start", timeout_s=RELEASE_S, node=node)
@@ -180,20 +188,24 @@ class RunningStack:
 
 
 def start_stack(
-    spec: StackSpec, *, detached: bool = False, on_progress: Callable[[str], None] | None = None
+    spec: StackSpec,
+    *,
+    detached: bool = False,
+    clocks: bool = False,
+    on_progress: Callable[[str], None] | None = None,
 ) -> RunningStack:
     """Start a stack and return when every node is healthy; `on_progress` gets the name of each that is.
 
     An owned stack dies with this process, by whatever end; a detached one lives until `stop_stack`, and `close` leaves
-    it alone. Raises `StackFailed` with the failing node's last log lines; nothing is left running then. Raises
-    `UsageError` for a stack of containers.
+    it alone. With `clocks`, faults can set the nodes' wall clocks. Raises `StackFailed` with the failing node's last
+    log lines; nothing is left running then. Raises `UsageError` for a stack of containers.
     """
     if spec.runtime == "docker":
         hint = "start them with your compose file; `chaos run --stack` attaches"
         raise UsageError(f"the stack {spec.stack} is made of containers, which are not started here", hint=hint)
     if not spec.links and not any(node.command for _, node in spec.nodes().values()):
         return RunningStack(launch.attached_site(spec))
-    launched = launch.launch(spec, detached=detached, on_progress=on_progress or (lambda _: None))
+    launched = launch.launch(spec, detached=detached, clocks=clocks, on_progress=on_progress or (lambda _: None))
     if detached:
         launched.let_go()
     return RunningStack(launched.site, None if detached else launched)

@@ -22,6 +22,7 @@ from typing import Any
 
 from chaos.runtimes import control
 from chaos.runtimes.child import Child, Program, any_ended
+from chaos.runtimes.clocks import NOT_PRELOADED
 from chaos.runtimes.control import BadRequest
 from chaos.runtimes.health import is_healthy, wait_healthy
 from chaos.runtimes.leases import Leases
@@ -43,8 +44,8 @@ class Supervisor:
     def __init__(self, orders: dict[str, Any]) -> None:
         self.detached = bool(orders.get("detached"))
         self._orders = orders
-        self._nodes = {node["name"]: Child(_program(node), self._watch) for node in orders["nodes"]}
-        self._agents = [Child(_program(orders[name]), self._watch, pipe=True) for name in AGENTS if orders.get(name)]
+        self._nodes = {node["name"]: Child(Program.of(node), self._watch) for node in orders["nodes"]}
+        self._agents = [Child(Program.of(orders[name]), self._watch, pipe=True) for name in AGENTS if orders.get(name)]
         self._all = [*self._nodes.values(), *self._agents]
         self._leases = Leases(self._nodes, self._restarted)
         self._end = asyncio.Event()
@@ -136,6 +137,7 @@ class Supervisor:
                 f"did not answer ({asked} on port {child.program.port}) within {self._orders['start_s']:g} s",
                 child,
             )
+        child.serves()
         tell({"say": "up", "node": child.program.name})
 
     async def _serves(self, child: Child) -> None:
@@ -201,6 +203,11 @@ class Supervisor:
             raise BadRequest(f"a share lies between 0 and 1, not {share}")
         self._leases.take(fault, "throttle", self._known(nodes), lease_s, share=share)
 
+    async def _do_skew(self, fault: str, nodes: list[str], offset_s: float, lease_s: float) -> None:
+        if fixed := [name for name in self._known(nodes) if not self._nodes[name].program.clock]:
+            raise BadRequest(f"{', '.join(fixed)}: {NOT_PRELOADED}")
+        self._leases.take(fault, "skew", nodes, lease_s, offset_s=offset_s)
+
     async def _do_renew(self, fault: str, lease_s: float) -> None:
         self._leases.renew(fault, lease_s)
 
@@ -234,6 +241,7 @@ class Supervisor:
         until = time.monotonic() + RESTART_HEALTHY_S
         while time.monotonic() < until and (child.running or self._leases.awaited(name)):
             if child.running and await is_healthy(child.program.port, child.program.health):
+                child.serves()
                 return
             await asyncio.sleep(0.02)
 
@@ -306,18 +314,6 @@ class Supervisor:
                 for child in self._all:
                     await self._ends(child)
         return not any(child.running for child in self._all)
-
-
-def _program(order: dict[str, Any]) -> Program:
-    return Program(
-        order["name"],
-        tuple(order["argv"]),
-        order.get("env", {}),
-        order["log"],
-        order.get("port", 0),
-        order.get("health"),
-        order.get("socket", ""),
-    )
 
 
 def _start(child: Child) -> None:

@@ -23,3 +23,12 @@ def ask_through(site: Site, link: str, path: str, timeout_s: float, pieces: int 
 
         return docker_ways.ask_through(site, link, path, timeout_s, pieces)
     return http.get(site.link_ports[link], path, timeout_s, pieces=pieces)
+
+
+def look_up(site: Site, node: str, *, tcp: bool, timeout_s: float) -> str:
+    """What becomes of a query of DNS from where the node is: `answered`, `timeout`, `refused`, or other words."""
+    if node not in site.containers:
+        return "not asked: it shares this machine's name server"
+    from chaos.runtimes import docker_ways  # noqa: PLC0415
+
+    return docker_ways.look_up(site, node, tcp=tcp, timeout_s=timeout_s)

@@ -1,6 +1,7 @@
-"""The shipped experiments in short: none fails on the clean stack, and each mutant is caught by name.
+"""Shipped experiments in short: none fails on the clean stack, and each mutant is caught by name.
 
-Shorter phases than shipped, so some objectives lack samples; `make test-clean-runs` runs them as they are.
+Shorter phases than shipped, so some objectives lack samples; `make test-clean-runs` runs all of them as they are, those
+too that are only checked and planned in `tests/repo/test_experiments.py`.
 """
 
 from __future__ import annotations

@@ -22,12 +22,14 @@ from chaos.runtimes.docker_net import inside
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "delay": ("congestion", {"target": {"link": "*--web"}, "delay_ms": 60, "jitter_ms": 5}),
+    "dns": ("dns_failure", {"target": {"service": "web"}}),
     "loss": ("congestion", {"target": {"link": "users--web"}, "loss": 0.3}),
     "rate": ("congestion", {"target": {"link": "users--web"}, "rate_kbps": 400}),
     "silent": ("partition", {"target": {"link": "users--web"}, "mode": "silent"}),
     "loud": ("partition", {"target": {"link": "front--web"}, "mode": "loud"}),
     "pause": ("pause", {"target": {"node": "web"}}),
     "server_loss": ("server_loss", {"target": {"node": "web"}}),
+    "stop": ("stop", {"target": {"node": "web"}, "grace": 1}),
     "slowdown": ("slowdown", {"target": {"node": "web"}, "cpu_share": 0.2, "delay_ms": 30}),
 }
 """One fault per kind of undo, and their arguments."""

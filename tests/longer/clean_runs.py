@@ -20,7 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-EXPERIMENTS = ("network_congestion", "server_loss", "region_slowdown", "region_partition", "rejoin_churn")
+from chaos.experiment.document import shipped
+
+EXPERIMENTS = tuple(shipped())
 NAMES = {0: "pass", 1: "fail", 3: "inconclusive"}
 LONGEST_S = 240
 

@@ -16,23 +16,29 @@ from chaos.experiment.schema import schema
 from chaos.faults import registry
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("network_congestion", "region_partition", "region_slowdown", "rejoin_churn", "server_loss")
+NAMES = (
+    "broken_sockets",
+    "flaky_network",
+    "network_congestion",
+    "region_loss",
+    "region_partition",
+    "region_slowdown",
+    "rejoin_churn",
+    "rolling_restart",
+    "server_loss",
+)
 WITHOUT_EXPERIMENT = {
-    "burst_loss",
-    "corrupt",
-    "cut",
-    "duplicate",
-    "flap",
-    "half_open",
-    "ramp",
-    "reorder",
-    "restart",
-    "slow_reader",
+    "burst_loss": "network_congestion has its even loss; lossy links in bursts are told in docs/docker.md",
+    "clock_skew": "takes a library that not every machine has",
+    "corrupt": "on a stack without TLS a changed byte is a changed edit, so no such stack can pass",
+    "dns_failure": "takes containers",
+    "duplicate": "takes a carrier of packets: containers or a sandbox",
+    "reorder": "takes a carrier of packets: containers or a sandbox",
 }
-"""To shrink: a fault leaves this set with the shipped experiment that shows it."""
+"""Faults that no shipped experiment shows, and why."""
 
 
-def test_all_five_are_there() -> None:
+def test_all_are_there() -> None:
     """In the checkout's folder, from which the wheel takes them."""
     assert tuple(shipped()) == NAMES
     assert all(path.parent == ROOT / "experiments" for path in shipped().values())
@@ -88,9 +94,9 @@ def test_each_brings_enough_people_with_its_own_seed(name: str) -> None:
 
 
 def test_every_fault_has_an_experiment() -> None:
-    """A fault that no example shows is hard to find; those that still wait for one are named."""
+    """A fault that no example shows is hard to find; those without one are named, with the reason."""
     shown = {one.fault for name in NAMES for one in load(name).injections}
-    assert set(registry()) - shown == WITHOUT_EXPERIMENT
+    assert set(registry()) - shown == set(WITHOUT_EXPERIMENT)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -34,10 +34,12 @@ def command() -> None:
 )
 @click.argument("stack", default="embedded")
 @set_option
+@click.option("--clocks", is_flag=True, help="Let faults set the nodes' wall clocks (takes libfaketime).")
 @json_option
-def up(stack: str, sets: tuple[str, ...], as_json: bool) -> None:
+def up(stack: str, sets: tuple[str, ...], clocks: bool, as_json: bool) -> None:
     """Start STACK, a built-in name (embedded) or a stack file, and return when every node is healthy."""
     from chaos.experiment.overrides import parse_sets, settings_of
+    from chaos.runtimes import clocks as faketime
     from chaos.runtimes.process import start_stack
     from chaos.runtimes.stackfile import load_stack
 
@@ -45,7 +47,9 @@ def up(stack: str, sets: tuple[str, ...], as_json: bool) -> None:
     spec = load_stack(stack, settings_of(load_stack(stack), changes))
     if not any(node.command for _, node in spec.nodes().values()):
         raise UsageError(f"{stack} starts nothing: it only says where its services are", hint="run experiments on it")
-    running = start_stack(spec, detached=True)
+    if clocks and not faketime.library():
+        raise UsageError(faketime.NOT_INSTALLED)
+    running = start_stack(spec, detached=True, clocks=clocks)
     if as_json:
         show.as_json(_plain(running.site))
         return

@@ -237,6 +237,28 @@ def test_a_carrier_that_cannot_reach_a_node_is_passed_over() -> None:
     assert one.means[0].instead_of == (Tried(carrier="first", why_not="doc-e1: it is too far"),)
 
 
+def test_the_parts_of_a_partition_stand_in_the_plan() -> None:
+    """Who is cut off from whom, and the very links; users' own links are not among them."""
+    parts = {"fault": "partition", "duration": 5, "topology": "bisect", "target": {"region": "cn-east"}}
+    (one,) = planned(experiment(parts), twin()).injections
+    left, right = (set(part.strip("{}").split(", ")) for part in one.parts.split(" | "))
+    assert left | right == {"gw-east", "meet-e1", "meet-e2", "doc-e1", "doc-e2"}
+    assert one.links
+    assert all((name.split("--")[0] in left) != (name.split("--")[1] in left) for name in one.links)
+    (whole,) = planned(experiment(cut(link="users--gw-east")), twin()).injections
+    assert whole.parts == ""
+
+
+def test_a_partition_that_cuts_no_link_is_refused() -> None:
+    """With its place, and with the links that there are: nodes of one service do not speak to each other here."""
+    none = {"fault": "partition", "duration": 5, "topology": "bisect", "target": {"service": "meetings"}}
+    with pytest.raises(NoSuchTarget) as caught:
+        planned(experiment(none), twin())
+    assert caught.value.message.startswith("t.json:11:3: bisect: no link joins two of the nodes")
+    assert caught.value.hint.startswith("links between nodes: gw-east--store, ")
+    assert caught.value.exit_code == ExitCode.USAGE
+
+
 def test_thresholds_without_enough_samples_are_noted() -> None:
     """Before the run, not after it: what will be inconclusive, and what `proven` would take."""
     load_spec = {"participants": 40, "stay_s": 10, "rejoin": 0}

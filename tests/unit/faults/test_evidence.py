@@ -84,16 +84,23 @@ def test_congestion_refuses_what_it_cannot_mean(arguments: dict[str, object]) ->
         Congestion(**AT, **arguments)  # type: ignore[arg-type]
 
 
+def cuts(a: float | None, past: float | None, inner: float | None = 3.0) -> dict[str, dict[str, float | None]]:
+    """Figures of a partition: link `a` is cut, link `b` never answered, link `c` lies within a part."""
+    return {"through": {"a": a, "b": None}, "within": {"c": inner}, "past": {"s": past}}
+
+
 def test_partition_needs_dead_links_and_living_servers() -> None:
-    """It is the network that was cut, so the servers must still answer past it."""
+    """It is the network that was cut, and only there: servers answer past it, and links within a part answer too."""
     fault = Partition(**AT)
-    before = {"through": {"a": 2.0, "b": None}, "past": {"s": 1.0}}
-    assert fault.evidence(before, [{"through": {"a": None, "b": None}, "past": {"s": 1.0}}]).bit
-    assert not fault.evidence(before, [{"through": {"a": 2.0, "b": None}, "past": {"s": 1.0}}]).bit
-    assert not fault.evidence(before, [{"through": {"a": None, "b": None}, "past": {"s": None}}]).bit
+    before = cuts(2.0, 1.0)
+    assert fault.evidence(before, [cuts(None, 1.0)]).bit
+    assert "1 of 1 links within a part answer" in fault.evidence(before, [cuts(None, 1.0)]).says
+    assert not fault.evidence(before, [cuts(2.0, 1.0)]).bit
+    assert not fault.evidence(before, [cuts(None, None)]).bit
+    assert not fault.evidence(before, [cuts(None, 1.0), cuts(None, 1.0, inner=None)]).bit
     assert not fault.evidence(before, []).bit
-    assert fault.healed(before, {"through": {"a": None}}).bit
-    assert not fault.healed(before, {"through": {"a": 2.0}}).bit
+    assert fault.healed(before, cuts(None, 1.0)).bit
+    assert not fault.healed(before, cuts(2.0, 1.0)).bit
     assert Partition(**AT, mode="loud", direction="forward").says() == "loud cut, forward only"
     assert fault.says() == "silent cut, both ways"
 

@@ -65,7 +65,7 @@ def test_a_container_that_lacks_something_is_named() -> None:
     """What cannot be done to one container can be done to the others."""
     loose = Container(id="1", name="web", started="", listens=1, lacks={"lifecycle": "its ports are picked"})
     ask = Ask(what="lifecycle")
-    (tried,) = survey("docker", (ask,), {"web": loose}).tried[ask]
+    (tried,) = survey("docker", (ask,), {"web": loose.lacks}).tried[ask]
     assert tried.on(("web",)).why_not.endswith("its ports are picked") or tried.why_not
     assert "picked" not in tried.on(("front",)).why_not
 
