@@ -22,12 +22,13 @@ from chaos.engine.session import Session, expect
 from chaos.errors import ExitCode, Interrupted, StillDirty
 from chaos.experiment.document import load
 from chaos.experiment.overrides import parse_sets, settings_of
-from chaos.experiment.plan import make_plan
+from chaos.experiment.plan import asks, make_plan
 from chaos.experiment.policy import rulings
 from chaos.experiment.policyfile import docker_context, load_policy
 from chaos.report import publish, tell
 from chaos.report.live import view_for
 from chaos.report.terminal import make_console, print_verdict
+from chaos.runtimes import carriers
 from chaos.runtimes.process import list_stacks
 from chaos.runtimes.stackfile import load_stack
 from chaos.verdict.judge import judge
@@ -37,10 +38,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chaos.experiment.overrides import Overrides
+    from chaos.model.carrier import Survey
     from chaos.model.experiment import Experiment
     from chaos.model.plan import Plan
     from chaos.model.policy import Policy
-    from chaos.model.stack import StackSpec
+    from chaos.model.stack import Container, StackSpec
     from chaos.model.verdict import Verdict
 
 
@@ -76,8 +78,8 @@ def prepare(options: Options) -> Ready:
         experiment = experiment.model_copy(update={"seed": options.seed})
     if options.stack is not None:
         experiment = experiment.model_copy(update={"stack": options.stack})
-    spec, attach = survey(experiment, changes)
-    return ruled(Ready(make_plan(experiment, spec), attach))
+    spec, found, attach = survey(experiment, changes)
+    return ruled(Ready(make_plan(experiment, spec, found), attach))
 
 
 def ruled(ready: Ready) -> Ready:
@@ -91,20 +93,28 @@ def ruled(ready: Ready) -> Ready:
     return Ready(ready.plan.model_copy(update={"policy": said}), ready.attach, policy)
 
 
-def survey(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, str]:
-    """The stack that the experiment means, and its id if it runs already. Containers have to be there by now."""
+def survey(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, Survey, str]:
+    """The stack that the experiment means, who carries its faults there, and the stack's id if it runs already.
+
+    Containers have to be there by now. Carriers are tried where nothing of anybody's is touched.
+    """
+    spec, attach, containers = _stack(experiment, changes)
+    return spec, carriers.survey(spec.runtime, asks(experiment), containers), attach
+
+
+def _stack(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, str, dict[str, Container]]:
     for site in list_stacks():
         if site.id == experiment.stack:
-            return site.spec, experiment.stack
+            return site.spec, experiment.stack, site.containers
     base = Path(experiment.file).parent
     beside = base / experiment.stack
     name = str(beside) if beside.is_file() else experiment.stack
     spec = load_stack(name, settings_of(load_stack(name, {}), changes))
-    if spec.runtime == "docker":
-        from chaos.runtimes.docker import look  # noqa: PLC0415 - the engine's library takes a while to import
+    if spec.runtime != "docker":
+        return spec, "", {}
+    from chaos.runtimes.docker import look  # noqa: PLC0415 - the engine's library takes a while to import
 
-        look(spec)
-    return spec, ""
+    return spec, "", look(spec).containers
 
 
 def execute(options: Options) -> ExitCode:

@@ -41,10 +41,14 @@ class Congestion(Fault):
     on_links: ClassVar[bool] = True
 
     profile: str | None = Field(None, description="congested, mobile-3g, lossy-wifi, cross-region or satellite.")
-    delay_ms: float = Field(0.0, ge=0, le=10_000, description="Added one way, in milliseconds.")
+    delay_ms: float = Field(0.0, ge=0, le=10_000, examples=[120], description="Added one way, in milliseconds.")
     jitter_ms: float = Field(0.0, ge=0, le=10_000, description="Standard deviation of the delay, in milliseconds.")
-    loss: float = Field(0.0, ge=0, lt=1, description="Share of segments lost; a byte stream feels each as a stall.")
-    rate_kbps: float | None = Field(None, gt=0, description="Bandwidth in kbit/s, each way, that all hit links share.")
+    loss: float = Field(
+        0.0, ge=0, lt=1, examples=[0.02], description="Share of segments lost; a byte stream feels each as a stall."
+    )
+    rate_kbps: float | None = Field(
+        None, gt=0, examples=[2000], description="Bandwidth in kbit/s, each way, that all hit links share."
+    )
     direction: Direction = Field("both", description="forward: from the users (or the calling node) to the server.")
 
     @model_validator(mode="before")
@@ -74,16 +78,14 @@ class Congestion(Fault):
             parts.append(f"{self.rate_kbps:g} kbit/s shared")
         return ", ".join(parts)
 
+    def effect(self) -> LinkEffect:
+        """All of the figures."""
+        figures = {name: getattr(self, name) for name in FIGURES}
+        return LinkEffect(**figures, direction=self.direction)
+
     def inject(self, injection: Injection) -> None:
         """Shape the links, live connections included."""
-        effect = LinkEffect(
-            delay_ms=self.delay_ms,
-            jitter_ms=self.jitter_ms,
-            loss=self.loss,
-            rate_kbps=self.rate_kbps,
-            direction=self.direction,
-        )
-        injection.runtime.shape(injection.id, injection.aim.links, effect, injection.lease_s, injection.seed)
+        self.shape(injection)
 
     def measure(self, injection: Injection) -> dict[str, Any]:
         """Round trips through the links, and the proxy's counters."""

@@ -24,17 +24,20 @@ class Corrupt(Fault):
     needs: ClassVar[tuple[type, ...]] = (Shaping,)
     on_links: ClassVar[bool] = True
 
-    probability: float = Field(gt=0, le=1, description="Per 1460 bytes begun, 0 to 1.")
+    probability: float = Field(gt=0, le=1, examples=[0.01], description="Per 1460 bytes begun, 0 to 1.")
     direction: Direction = Field("both", description="forward: from the users (or the calling node) to the server.")
 
     def says(self) -> str:
         """How often."""
         return f"a byte in {self.probability:.3%} of segments changed"
 
+    def effect(self) -> LinkEffect:
+        """Bytes that change."""
+        return LinkEffect(corrupt=self.probability, direction=self.direction)
+
     def inject(self, injection: Injection) -> None:
         """Garble the links, live connections included."""
-        effect = LinkEffect(corrupt=self.probability, direction=self.direction)
-        injection.runtime.shape(injection.id, injection.aim.links, effect, injection.lease_s, injection.seed)
+        self.shape(injection)
 
     def measure(self, injection: Injection) -> dict[str, Any]:
         """Who answers through the links, and how many bytes were changed until now and during this look."""

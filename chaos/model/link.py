@@ -38,6 +38,29 @@ class LinkEffect(Frozen):
     direction: Direction = "both"
     """forward: source -> target."""
 
+    def parts(self) -> dict[str, LinkEffect]:
+        """What it does, in words, each with an effect that does this alone; nothing at all has no parts."""
+        given = self.model_dump(exclude_defaults=True)
+        found: dict[str, LinkEffect] = {}
+        for field, (word, details) in PARTS.items():
+            if given.get(field):
+                own = {name: given[name] for name in (field, *details, "direction") if name in given}
+                found.setdefault(word.format(**given), LinkEffect.model_validate(own))
+        return found
+
+
+PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "delay_ms": ("delay", ("jitter_ms",)),
+    "jitter_ms": ("delay", ()),
+    "loss": ("loss", ("stall_ms",)),
+    "rate_kbps": ("rate", ()),
+    "block": ("{block} cut", ()),
+    "strike": ("{strike}", ("share",)),
+    "corrupt": ("corruption", ()),
+    "read_bps": ("slow reading", ()),
+}
+"""The figures that an effect is recognised by -> the part's name, and the figures that belong to it."""
+
 
 class LinkStats(Frozen):
     """Counters of a link since the proxy started."""

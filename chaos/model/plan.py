@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field, field_serializer
 
+from chaos.model.carrier import Means
 from chaos.model.experiment import Experiment, Seconds
 from chaos.model.policy import Ruling
 from chaos.model.stack import Frozen, StackSpec
@@ -33,6 +34,8 @@ class PlannedInjection(Frozen):
     links: tuple[str, ...] = ()
     carriers: tuple[str, ...] = ()
     """What does the harm here."""
+    means: tuple[Means, ...] = ()
+    """The same for each thing that the fault asks for, with what was tried before and why it cannot."""
     undo: tuple[str, ...] = ()
     """How it is taken back, in words."""
     starts_s: Seconds = 0.0

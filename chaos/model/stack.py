@@ -117,6 +117,8 @@ class Container(Frozen):
     """The port inside."""
     steady: bool = True
     """Whether its published ports are the same after a restart."""
+    lacks: dict[str, str] = {}
+    """What cannot be done to this very container (a capability's name in lower case), and why."""
     quota_us: int = -1
     """Processor time per period in its cgroup; -1: no limit."""
     period_us: int = 100_000

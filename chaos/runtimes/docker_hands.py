@@ -21,6 +21,9 @@ from chaos.runtimes.docker_engine import ContainerGone, Engine, Facts
 from chaos.runtimes.docker_net import inside
 from chaos.runtimes.docker_rules import Order, Way, delays, queue
 
+LOOSE_PORTS = "publishes ports that the engine picks: after a restart they would be others"
+IPV6 = "has an IPv6 address, past which these rules would lead"
+
 
 class Shape(NamedTuple):
     """An effect on links by one fault."""
@@ -72,7 +75,6 @@ class Hands:
         self._frozen: set[str] = set()
         self._put: dict[tuple[str, str], tuple[str, Order]] = {}
         """(node, fault) -> the StartedAt that the rules were put in under, and the rules."""
-        self._tried: dict[LinkEffect, str] = {}
 
     def settle(self, node: str, want: Want) -> None:
         """Bring one node into a condition. Raises `StackFailed`."""
@@ -143,10 +145,7 @@ class Hands:
 
     def _kill(self, node: str, facts: Facts) -> None:
         if not self._container(node).steady:
-            raise StackFailed(
-                f"{node} publishes ports that the engine picks: after a restart they would be others",
-                hint="publish fixed ports in the compose file",
-            )
+            raise StackFailed(f"{node} {LOOSE_PORTS}", hint="publish fixed ports in the compose file")
         self._forget(node)
         if not facts.up:
             return
@@ -213,14 +212,9 @@ class Hands:
 
     def _refuse(self, node: str, facts: Facts, order: Order) -> None:
         if facts.has_ipv6:
-            raise StackFailed(f"{node} has an IPv6 address, past which these rules would lead", hint="use IPv4 only")
-        if why := docker_shape.missing():
+            raise StackFailed(f"{node} {IPV6}", hint="use IPv4 only")
+        if why := docker_shape.why_not(order.effect):
             raise StackFailed(f"no carrier for the network of {node}: {why}")
-        key = order.effect
-        if key not in self._tried:
-            self._tried[key] = docker_shape.try_carrier(key)
-        if self._tried[key]:
-            raise StackFailed(f"no carrier for the network of {node}: {self._tried[key]}")
         links = {way.link for way in order.ways}
         for (other, fault), (_, there) in self._put.items():
             both = links & {way.link for way in there.ways} if other == node else set()

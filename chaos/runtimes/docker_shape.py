@@ -7,6 +7,7 @@ in. A root queueing discipline that is not ours is refused, before anything is c
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import shutil
 import tempfile
@@ -179,8 +180,11 @@ def _late_bytes(device: Device, fault: str) -> int:
     return int(figures.get("Sent", 0)) if int(figures.get("overlimits", 0)) else 0
 
 
-def try_carrier(effect: LinkEffect) -> str:
-    """Try in a throw-away namespace whether the kernel can do this; returns why it cannot, or nothing."""
+@functools.cache
+def why_not(effect: LinkEffect) -> str:
+    """Try in a throw-away namespace whether this host can do it; returns why it cannot, or nothing."""
+    if why := missing():
+        return why
     order = rules.Order("trial", (rules.Way("trial", ("192.0.2.1",), 9),), (), effect)
     script = ["set -e", "ip link add cc0 type veth peer name cc1"]
     if effect.rate_kbps:

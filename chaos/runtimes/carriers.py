@@ -1,0 +1,119 @@
+"""Who carries what here: each carrier is tried before a run, and one that cannot says why.
+
+A carrier is found by trying it (rules in a throw-away network namespace, a file of the container's cgroup), never by
+assuming it. The order is that of precision: the first that works is taken. What can be refused without a look, because
+a runtime has no such thing at all, is refused in the same words, so that a plan lists everything that was thought of.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from chaos.model.carrier import Ask, Survey, Tried
+from chaos.model.stack import Container
+
+
+def _works(_: Ask) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """Something that can do harm, and take it back."""
+
+    name: str
+    does: frozenset[str]
+    """`Ask.what` of all that it may do."""
+    says: str = ""
+    """For the plan, where the name alone does not say it."""
+    why_not: Callable[[Ask], str] = _works
+    """What keeps it from an ask of these on this machine; empty: it works."""
+
+    @property
+    def words(self) -> str:
+        return self.says or self.name
+
+    def refused(self, why: str) -> Carrier:
+        """The same where a runtime has no place for it."""
+        return replace(self, why_not=lambda _: why)
+
+    def given(self, condition: Callable[[], str]) -> Carrier:
+        """The same where something else has to work first."""
+        return replace(self, why_not=lambda ask: condition() or self.why_not(ask))
+
+
+def _node(name: str, does: str, says: str) -> Carrier:
+    return Carrier(name, frozenset({does}), says)
+
+
+def _in_kernel(ask: Ask) -> str:
+    from chaos.runtimes import docker_shape  # noqa: PLC0415 - what a stack of processes never needs
+
+    return docker_shape.why_not(ask.effect) if ask.effect is not None else ""
+
+
+def _engine() -> str:
+    return _engine_at(os.environ.get("DOCKER_HOST", ""))
+
+
+@functools.cache
+def _engine_at(_: str) -> str:
+    from chaos.errors import ChaosError  # noqa: PLC0415 - as below
+    from chaos.runtimes.docker_engine import Engine  # noqa: PLC0415 - the engine's library takes a while to import
+
+    try:
+        Engine().close()
+    except ChaosError as error:
+        return error.message
+    return ""
+
+
+NFQUEUE = Carrier("NFQUEUE", frozenset({"delay"}), why_not=_in_kernel)
+IPTABLES = Carrier("iptables", frozenset({"loss", "silent cut", "loud cut"}), why_not=_in_kernel)
+HTB = Carrier("htb", frozenset({"rate"}), why_not=_in_kernel)
+KERNEL = (NFQUEUE, IPTABLES, HTB)
+"""What meets packets, the most exact first."""
+PROXY = Carrier(
+    "proxy",
+    frozenset(
+        {"delay", "loss", "rate", "silent cut", "loud cut", "reset", "freeze", "corruption", "slow reading"},
+    ),
+    "link proxy, on live connections",
+)
+
+NO_NAMESPACE = "the packets of processes can be met only in a network namespace of their own"
+NO_PROXY = "no link proxy stands between containers"
+NO_STOP = "containers are not asked to end here; server_loss kills them"
+
+PROCESS: tuple[Carrier, ...] = (
+    *(one.refused(NO_NAMESPACE) for one in KERNEL),
+    PROXY,
+    _node("supervisor", "lifecycle", "SIGKILL by the supervisor"),
+    _node("supervisor", "stopping", "SIGTERM, then SIGKILL, by the supervisor"),
+    _node("supervisor", "pausing", "SIGSTOP by the supervisor"),
+    _node("supervisor", "throttling", "SIGSTOP and SIGCONT in turn by the supervisor"),
+)
+DOCKER: tuple[Carrier, ...] = (
+    *(one.given(_engine) for one in KERNEL),
+    PROXY.refused(NO_PROXY),
+    _node("engine", "lifecycle", "SIGKILL by the engine").given(_engine),
+    _node("engine", "stopping", "SIGTERM by the engine").refused(NO_STOP),
+    _node("engine", "pausing", "the engine's pause (cgroup freezer)").given(_engine),
+    _node("cgroup", "throttling", "processor quota in the container's cgroup").given(_engine),
+)
+RUNTIMES = {"process": PROCESS, "docker": DOCKER}
+
+
+def survey(runtime: str, asks: Iterable[Ask], containers: Mapping[str, Container] | None = None) -> Survey:
+    """Try every carrier of a runtime for each of these asks; touches nothing that was there before."""
+    return Survey({ask: _tried(runtime, ask, containers or {}) for ask in dict.fromkeys(asks)})
+
+
+def _tried(runtime: str, ask: Ask, containers: Mapping[str, Container]) -> tuple[Tried, ...]:
+    kind = "shaping" if ask.effect is not None else ask.what
+    lacking = {node: one.lacks[kind] for node, one in containers.items() if kind in one.lacks}
+    able = [one for one in RUNTIMES[runtime] if ask.what in one.does]
+    return tuple(Tried(carrier=one.words, why_not=one.why_not(ask), not_on=lacking) for one in able)
