@@ -86,6 +86,8 @@ PROXY = Carrier(
 
 NO_NAMESPACE = "the packets of processes can be met only in a network namespace of their own"
 NO_PROXY = "no link proxy stands between containers"
+NO_GROUP = "processes have no cgroup of their own; containers have"
+NO_DISK = "the data of processes lie on this machine's own disk, which is nobody's to fill"
 NO_STOP = "containers are not asked to end here; server_loss kills them"
 
 PROCESS: tuple[Carrier, ...] = (
@@ -95,6 +97,8 @@ PROCESS: tuple[Carrier, ...] = (
     _node("supervisor", "stopping", "SIGTERM, then SIGKILL, by the supervisor"),
     _node("supervisor", "pausing", "SIGSTOP by the supervisor"),
     _node("supervisor", "throttling", "SIGSTOP and SIGCONT in turn by the supervisor"),
+    *(_node("cgroup", what, "limits of a cgroup").refused(NO_GROUP) for what in ("starving", "squeezing", "dragging")),
+    _node("fill file", "filling", "a file in the node's own file system").refused(NO_DISK),
 )
 DOCKER: tuple[Carrier, ...] = (
     *(one.given(_engine) for one in KERNEL),
@@ -103,6 +107,10 @@ DOCKER: tuple[Carrier, ...] = (
     _node("engine", "stopping", "SIGTERM by the engine").refused(NO_STOP),
     _node("engine", "pausing", "the engine's pause (cgroup freezer)").given(_engine),
     _node("cgroup", "throttling", "processor quota in the container's cgroup").given(_engine),
+    _node("cgroup", "starving", "the kernel's out-of-memory killer, in the container's cgroup").given(_engine),
+    _node("cgroup", "squeezing", "memory limit of the container's cgroup").given(_engine),
+    _node("cgroup", "dragging", "disk limits of the container's cgroup").given(_engine),
+    _node("fill file", "filling", "a file in the container's own file system").given(_engine),
 )
 RUNTIMES = {"process": PROCESS, "docker": DOCKER}
 

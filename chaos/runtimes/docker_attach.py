@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from chaos.errors import NoSuchTarget, StackFailed, UnsafeTarget
 from chaos.model.stack import Container, NodeSpec, Site, StackSpec
-from chaos.runtimes import docker_cpu, docker_hands, stackfile
+from chaos.runtimes import docker_body, docker_cpu, docker_hands, stackfile
 from chaos.runtimes.docker_engine import Engine, Facts
 
 ENVIRONMENT = "collab-chaos.environment"
@@ -57,6 +57,8 @@ def _container(name: str, node: NodeSpec, facts: Facts) -> Container:
     quota = docker_cpu.read(facts.pid)
     if quota.ours:
         raise StackFailed(f"{facts.name} still has the processor quota of an earlier run", hint="chaos heal")
+    if left := docker_body.leftovers(facts, node.data):
+        raise StackFailed(f"{facts.name} still has {left} of an earlier run", hint="chaos heal")
     return Container(
         id=facts.id,
         name=facts.name,
@@ -65,17 +67,17 @@ def _container(name: str, node: NodeSpec, facts: Facts) -> Container:
         addresses=facts.addresses,
         listens=listens,
         steady=facts.steady,
-        lacks=_lacks(facts),
+        lacks=_lacks(facts, node),
         quota_us=quota.quota_us,
         period_us=quota.period_us,
     )
 
 
-def _lacks(facts: Facts) -> dict[str, str]:
+def _lacks(facts: Facts, node: NodeSpec) -> dict[str, str]:
     """What is known before a run of what it cannot suffer."""
-    found = {}
+    found = docker_body.lacks(facts, node.data)
     if not facts.steady:
-        found["lifecycle"] = found["stopping"] = docker_hands.LOOSE_PORTS
+        found["lifecycle"] = found["starving"] = found["stopping"] = docker_hands.LOOSE_PORTS
     if facts.has_ipv6:
         found["shaping"] = docker_hands.IPV6
     return found

@@ -16,6 +16,7 @@ from chaos.errors import StackFailed
 from chaos.model.link import LinkEffect
 from chaos.model.stack import Container, Site
 from chaos.runtimes import docker_cpu, docker_shape
+from chaos.runtimes.docker_body import CALM, Body, Strain
 from chaos.runtimes.docker_delay import open_queue, open_sender
 from chaos.runtimes.docker_engine import ContainerGone, Engine, Facts
 from chaos.runtimes.docker_net import inside
@@ -42,8 +43,11 @@ class Want:
 
     killed: bool = False
     paused: bool = False
+    starved: bool = False
+    """Killed by nobody but the kernel's out-of-memory killer."""
     share: float = 1.0
     shapes: tuple[Shape, ...] = ()
+    strain: Strain = CALM
 
 
 class Queue(NamedTuple):
@@ -71,6 +75,9 @@ class Hands:
         self._addresses = {node: container.addresses for node, container in site.containers.items()}
         self._was: dict[str, docker_cpu.Quota] = {}
         """Quotas of others that ours stand in for."""
+        self._body = Body(site)
+        self._killed: dict[str, int] = {}
+        """How many processes the out-of-memory killer ended when it was last called on a node."""
         self._down: set[str] = set()
         self._frozen: set[str] = set()
         self._put: dict[tuple[str, str], tuple[str, Order]] = {}
@@ -86,7 +93,7 @@ class Hands:
                 return
             raise
         if want.killed:
-            self._kill(node, facts)
+            self._kill(node, facts, starve=want.starved)
             return
         if node in self._down:
             self.engine.start(facts.id)
@@ -98,6 +105,7 @@ class Hands:
             return
         self._settle_net(node, facts, want)
         self._settle_quota(node, facts, want)
+        self._body.settle(node, facts, want.strain)
         self._settle_pause(node, facts, want)
 
     def readdress(self) -> None:
@@ -143,7 +151,7 @@ class Hands:
     def _container(self, node: str) -> Container:
         return self.site.containers[node]
 
-    def _kill(self, node: str, facts: Facts) -> None:
+    def _kill(self, node: str, facts: Facts, *, starve: bool) -> None:
         if not self._container(node).steady:
             raise StackFailed(f"{node} {LOOSE_PORTS}", hint="publish fixed ports in the compose file")
         self._forget(node)
@@ -152,11 +160,16 @@ class Hands:
         self._down.add(node)
         if facts.paused:
             self.engine.unpause(facts.id)
-        self.engine.kill(facts.id)
+        if starve:
+            self._killed[node] = self._body.starve(node, facts)
+            self.engine.ended(facts.id)
+        else:
+            self.engine.kill(facts.id)
 
     def _forget(self, node: str) -> None:
         """The process is gone, and with it its namespace and its cgroup."""
         self._was.pop(node, None)
+        self._body.forget(node)
         self._frozen.discard(node)
         for key in [key for key in self._put if key[0] == node]:
             self._drop_queues(*key)
@@ -237,6 +250,8 @@ class Hands:
             "state": state if facts.up else "down",
             "restarts": facts.restarts,
             "exit_code": None if facts.up else facts.exit_code,
+            "starved": facts.starved and not facts.up,
+            "killed": self._killed.get(node, 0),
             "faults": faults,
         }
 
@@ -256,4 +271,5 @@ class Hands:
             "paused": facts.paused and node not in self._frozen,
             "quota_us": quota.quota_us,
             "period_us": quota.period_us,
+            **self._body.original(node, facts),
         }

@@ -12,7 +12,7 @@ from typing import Any
 from chaos.errors import ChaosError, StackFailed, StillDirty
 from chaos.model.fault import Undo
 from chaos.model.stack import Site
-from chaos.runtimes import control, docker_cpu, docker_shape
+from chaos.runtimes import control, docker_body, docker_cpu, docker_shape
 from chaos.runtimes.docker_engine import ContainerGone, Engine, Facts
 from chaos.runtimes.undo import DOCKER_RELEASE
 
@@ -30,7 +30,7 @@ def docker_release(site: Site, fault: str) -> Undo:
     return Undo(
         primitive=DOCKER_RELEASE,
         arguments={"agent": site.supervisor, "fault": fault, "containers": containers},
-        says="let the agent take it back; else unpause, start, restore the quota, take out our rules",
+        says="let the agent take it back; else unpause, start, restore limits, take out our rules",
     )
 
 
@@ -90,6 +90,7 @@ def _one(engine: Engine, fault: str, was: dict[str, Any]) -> list[str]:
     if docker_shape.take_out(facts.pid, fault):
         done.append("freed of rules")
     done += _quota(facts, was)
+    done += docker_body.undo(facts, fault, was)
     if facts.paused and not was["paused"] and facts.started == was["started"]:
         engine.unpause(facts.id)
         done.append("unpaused")

@@ -1,0 +1,79 @@
+"""A stand-alone program that goes into a container's cgroup and works there, held to what the container is held to.
+
+    hog PROCS COUNTER PID MOST SECONDS   take memory until PID has ended, at most MOST bytes
+    time PROCS FD WHAT AMOUNT            write or read AMOUNT bytes, or sync AMOUNT times, on an open file
+
+PROCS is the group's `cgroup.procs`. What it found out is a JSON object on its stdout. It ends when its stdin does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+import time
+from pathlib import Path
+
+CHUNK = 1 << 18
+BLOCK = b"x" * 4096
+
+
+def hog(procs: str, counter: str, pid: str, most: str, seconds: str) -> dict[str, int]:
+    """Memory of a file that is nowhere: it counts for the group, but not for this process when a victim is chosen."""
+    until = time.monotonic() + float(seconds)
+    victim = os.pidfd_open(int(pid))
+    file = os.memfd_create("collab-chaos")
+    counted = Path(counter)
+    chunk = bytes(CHUNK)
+    Path(procs).write_text(str(os.getpid()))
+    began, taken = _killed(counted), 0
+    while not _ended(victim, 0.0) and not _ended(0, 0.0) and time.monotonic() < until:
+        if _killed(counted) > began or taken >= int(most):
+            _ended(victim, 1.0)  # on its way: whatever else is taken now would hit others
+            if taken >= int(most):
+                break
+        try:
+            taken += os.write(file, chunk)
+        except OSError:
+            _ended(victim, 0.05)
+    return {"taken": taken, "killed": _killed(counted) - began}
+
+
+def timed(procs: str, fd: str, what: str, amount: str) -> dict[str, float]:
+    """Seconds that it takes; the cache is left out."""
+    file, count = int(fd), int(amount)
+    data = bytes(count) if what != "sync" else BLOCK
+    if what == "read":
+        _write(file, data)
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.lseek(file, 0, os.SEEK_SET)
+    Path(procs).write_text(str(os.getpid()))
+    began = time.perf_counter()
+    if what == "read":
+        while os.read(file, CHUNK):
+            pass
+    else:
+        for _ in range(count if what == "sync" else 1):
+            _write(file, data)
+    return {"seconds": time.perf_counter() - began}
+
+
+def _write(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
+    os.fsync(file)
+
+
+def _killed(counter: Path) -> int:
+    return next((int(line.split()[1]) for line in counter.read_text().splitlines() if line.startswith("oom_kill ")), 0)
+
+
+def _ended(fd: int, within_s: float) -> bool:
+    return bool(select.select([fd], [], [], within_s)[0])
+
+
+if __name__ == "__main__":
+    answer = hog(*sys.argv[2:]) if sys.argv[1] == "hog" else timed(*sys.argv[2:])
+    print(json.dumps(answer))  # noqa: T201 - it is what was asked for
