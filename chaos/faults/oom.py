@@ -39,21 +39,21 @@ class Oom(ServerLoss):
         starving.starve(injection.id, injection.aim.nodes, injection.lease_s, self.restart_after)
 
     def measure(self, injection: Injection) -> dict[str, Any]:
-        """As of any lost server, and what engine and kernel say of its end."""
-        figures = super().measure(injection)
+        """As of any lost server, and how often the kernel had it killed, as the engine was told."""
         states = processes(injection.runtime, injection.aim.nodes)
-        return {**figures, "killed": {node: state.killed for node, state in states.items()}}
+        return {**super().measure(injection), "starved": {node: state.starved for node, state in states.items()}}
 
     def evidence(self, before: Mapping[str, Any], during: Sequence[Mapping[str, Any]]) -> Evidence:
-        """It bit if every process is gone, and the kernel has counted its killer's work in each node's cgroup."""
+        """It bit if every process is gone, and its end was the out-of-memory killer's."""
         gone = super().evidence(before, during)
-        killed = {
-            node: max((figures["killed"][node] - count for figures in during), default=0)
-            for node, count in before["killed"].items()
-        }
-        bit = gone.bit and all(count > 0 for count in killed.values())
-        words = f"out-of-memory kills: {sum(killed.values())}"
-        return Evidence(bit=bit, says=f"{gone.says}, {words}", measured={**gone.measured, "killed": killed})
+        starved = [
+            node
+            for node, count in before["starved"].items()
+            if any(figures["starved"][node] > count for figures in during)
+        ]
+        says = f"{gone.says}, out of memory: {', '.join(starved) or 'none'}"
+        bit = gone.bit and len(starved) == len(before["starved"])
+        return Evidence(bit=bit, says=says, measured={**gone.measured, "starved": starved})
 
 
 fault = Oom

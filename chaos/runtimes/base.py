@@ -25,10 +25,8 @@ class NodeState(Frozen):
     """up, stopped (SIGSTOP), slow (throttled), down."""
     restarts: int = 0
     exit_code: int | None = None
-    starved: bool = False
-    """Down because the kernel's out-of-memory killer ended it, by the word of the container engine."""
-    killed: int = 0
-    """How many processes that killer ended when a fault last called it, counted by the kernel."""
+    starved: int = 0
+    """How often, by the engine's word, the kernel's out-of-memory killer ended it when a fault had called that."""
     faults: tuple[str, ...] = ()
     """Ids of the leases held on it."""
 

@@ -85,11 +85,11 @@ class Body:
         self._memory.pop(node, None)
         self._paces.pop(node, None)
 
-    def starve(self, node: str, facts: Facts) -> int:
-        """Let the kernel's out-of-memory killer end it; returns how many it ended. Raises `StackFailed`."""
+    def starve(self, node: str, facts: Facts) -> None:
+        """Let the kernel's out-of-memory killer end it. Raises `StackFailed`, and nothing is changed then."""
         before = self.original(node, facts)
         try:
-            return docker_memory.starve(facts.pid)
+            docker_memory.starve(facts.pid)
         except StackFailed:
             undo_memory(facts, before)
             raise

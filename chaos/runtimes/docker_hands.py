@@ -76,8 +76,8 @@ class Hands:
         self._was: dict[str, docker_cpu.Quota] = {}
         """Quotas of others that ours stand in for."""
         self._body = Body(site)
-        self._killed: dict[str, int] = {}
-        """How many processes the out-of-memory killer ended when it was last called on a node."""
+        self._starved = dict.fromkeys(site.containers, 0)
+        """How often the engine said that the out-of-memory killer had ended a node."""
         self._down: set[str] = set()
         self._frozen: set[str] = set()
         self._put: dict[tuple[str, str], tuple[str, Order]] = {}
@@ -161,8 +161,9 @@ class Hands:
         if facts.paused:
             self.engine.unpause(facts.id)
         if starve:
-            self._killed[node] = self._body.starve(node, facts)
+            self._body.starve(node, facts)
             self.engine.ended(facts.id)
+            self._starved[node] += self._facts(node).starved
         else:
             self.engine.kill(facts.id)
 
@@ -250,8 +251,7 @@ class Hands:
             "state": state if facts.up else "down",
             "restarts": facts.restarts,
             "exit_code": None if facts.up else facts.exit_code,
-            "starved": facts.starved and not facts.up,
-            "killed": self._killed.get(node, 0),
+            "starved": self._starved[node],
             "faults": faults,
         }
 

@@ -1,7 +1,7 @@
 """A stand-alone program that goes into a container's cgroup and works there, held to what the container is held to.
 
-    hog PROCS COUNTER PID MOST SECONDS   take memory until PID has ended, at most MOST bytes
-    time PROCS FD WHAT AMOUNT            write or read AMOUNT bytes, or sync AMOUNT times, on an open file
+    hog PROCS PID MOST SECONDS   take memory until PID has ended, at most MOST bytes
+    time PROCS FD WHAT AMOUNT    write or read AMOUNT bytes, or sync AMOUNT times, on an open file
 
 PROCS is the group's `cgroup.procs`. What it found out is a JSON object on its stdout. It ends when its stdin does.
 """
@@ -19,25 +19,23 @@ CHUNK = 1 << 18
 BLOCK = b"x" * 4096
 
 
-def hog(procs: str, counter: str, pid: str, most: str, seconds: str) -> dict[str, int]:
-    """Memory of a file that is nowhere: it counts for the group, but not for this process when a victim is chosen."""
+def hog(procs: str, pid: str, most: str, seconds: str) -> dict[str, float]:
+    """Memory of a file that is nowhere: it counts for the group, but not for this process when a victim is chosen.
+
+    It may be met too, once the first is on its way: nothing is left to do then.
+    """
     until = time.monotonic() + float(seconds)
-    victim = os.pidfd_open(int(pid))
-    file = os.memfd_create("collab-chaos")
-    counted = Path(counter)
-    chunk = bytes(CHUNK)
+    victim, file, chunk, taken = os.pidfd_open(int(pid)), os.memfd_create("collab-chaos"), bytes(CHUNK), 0
     Path(procs).write_text(str(os.getpid()))
-    began, taken = _killed(counted), 0
     while not _ended(victim, 0.0) and not _ended(0, 0.0) and time.monotonic() < until:
-        if _killed(counted) > began or taken >= int(most):
-            _ended(victim, 1.0)  # on its way: whatever else is taken now would hit others
-            if taken >= int(most):
-                break
+        if taken >= int(most):
+            _ended(victim, 0.1)
+            continue
         try:
             taken += os.write(file, chunk)
         except OSError:
             _ended(victim, 0.05)
-    return {"taken": taken, "killed": _killed(counted) - began}
+    return {"taken": taken}
 
 
 def timed(procs: str, fd: str, what: str, amount: str) -> dict[str, float]:
@@ -64,10 +62,6 @@ def _write(file: int, data: bytes) -> None:
     while view:
         view = view[os.write(file, view) :]
     os.fsync(file)
-
-
-def _killed(counter: Path) -> int:
-    return next((int(line.split()[1]) for line in counter.read_text().splitlines() if line.startswith("oom_kill ")), 0)
 
 
 def _ended(fd: int, within_s: float) -> bool:

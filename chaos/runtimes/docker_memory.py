@@ -8,7 +8,6 @@ a group down and never kills in it; in version 1 there is only the limit itself.
 from __future__ import annotations
 
 import contextlib
-import json
 import mmap
 import os
 import select
@@ -48,8 +47,6 @@ class Memory:
     """Where it is slowed down or killed; a huge number where there is no limit."""
     hits: int
     """How often it ran into a limit."""
-    killed: int
-    """How many of its processes the out-of-memory killer has ended."""
 
 
 def read(pid: int) -> dict[str, str]:
@@ -92,12 +89,11 @@ def figures(pid: int) -> Memory:
         stat = _fields(there.read("memory.stat"))
         cache = stat.get("total_inactive_file", 0) + stat.get("total_active_file", 0)
         held = int(there.read("memory.usage_in_bytes")) - cache
-        killed = _fields(there.read("memory.oom_control")).get("oom_kill", 0)
-        return Memory(max(0, held), int(there.read(LIMIT)), int(there.read("memory.failcnt")), killed)
+        return Memory(max(0, held), int(there.read(LIMIT)), int(there.read("memory.failcnt")))
     stat, events = _fields(there.read("memory.stat")), _fields(there.read("memory.events"))
     held = int(there.read("memory.current")) - stat.get("inactive_file", 0) - stat.get("active_file", 0)
     limit = min(_number(there.read(HIGH)), _number(there.read(MOST)))
-    return Memory(max(0, held), limit, events.get("high", 0) + events.get("max", 0), events.get("oom_kill", 0))
+    return Memory(max(0, held), limit, events.get("high", 0) + events.get("max", 0))
 
 
 def why_not(pid: int) -> str:
@@ -146,8 +142,8 @@ def choose(pid: int, score: int) -> None:
         raise StackFailed(f"process {pid} cannot be put before the killer: {error.strerror}") from error
 
 
-def starve(pid: int) -> int:
-    """Let the kernel's out-of-memory killer end the container through its first process; returns how many it ended.
+def starve(pid: int) -> None:
+    """Let the kernel's out-of-memory killer end the container through its first process; returns once that is dead.
 
     The group's limit is lowered to a little above what it holds, its first process is made the first choice, and a
     process of ours takes the rest. That one takes no more than `ROOM` beyond what the group could give back, ends by
@@ -165,12 +161,11 @@ def starve(pid: int) -> int:
     if figures(pid).limit > limit:
         raise StackFailed("the limit was not taken: nothing would keep the host from running out of memory")
     choose(pid, FIRST)
-    return _take_all(there, pid, min(limit, now.limit))
+    _take_all(there, pid, min(limit, now.limit))
 
 
-def _take_all(there: Group, pid: int, limit: int) -> int:
-    counter = there.folder / ("memory.oom_control" if there.version == 1 else "memory.events")
-    words = ["hog", str(there.folder / "cgroup.procs"), str(counter), str(pid), str(limit), str(KILLED_S)]
+def _take_all(there: Group, pid: int, limit: int) -> None:
+    words = ["hog", str(there.folder / "cgroup.procs"), str(pid), str(limit), str(KILLED_S)]
     victim = os.pidfd_open(pid)
     try:
         # Its input is a pipe from us: when it ends, so does the hog.
@@ -184,9 +179,6 @@ def _take_all(there: Group, pid: int, limit: int) -> int:
             raise StackFailed(f"the kernel did not kill process {pid} in {KILLED_S:g} s", evidence=(out.strip(), last))
     finally:
         os.close(victim)
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        return int(json.loads(out)["killed"])
-    return 0
 
 
 def _heard(child: subprocess.Popen[str], within_s: float) -> tuple[str, str]:
