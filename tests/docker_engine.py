@@ -171,22 +171,22 @@ def snapshot(container: str) -> dict[str, Any]:
     state = {"status": facts.status, "id": facts.id}
     if not facts.up:
         return state
-    quota, memory = docker_cpu.read(facts.pid), docker_memory.read(facts.pid)
-    pace = docker_io.read(facts.pid, docker_io.device(facts.pid, "/"))
-    files = sorted(path.name for path in Path(f"/proc/{facts.pid}/root/data").glob("*"))
+    quota = docker_cpu.read(facts.pid)
     saved = run(facts.pid, "iptables-save")
     # The engine's own name server gets other ports at each start.
     rules = [line for line in saved.splitlines() if re.match(r"-A|:\S+ - ", line) and "127.0.0.11" not in line]
     discs = [run(facts.pid, "tc", kind, "show", *_dev(facts.pid, kind)) for kind in ("qdisc", "class", "filter")]
+    there = {**body(facts.pid), "quota": quota, "rules": rules, "tc": discs, "host": _host_side(facts.pid)}
+    return {**state, **there}
+
+
+def body(pid: int) -> dict[str, Any]:
+    """Limits of memory and disk, and what lies where the container has its data."""
     return {
-        **state,
-        "quota": quota,
-        "memory": memory,
-        "pace": pace,
-        "files": files,
-        "rules": rules,
-        "tc": discs,
-        "host": _host_side(facts.pid),
+        "memory": docker_memory.read(pid),
+        "first to be killed": docker_memory.chosen(pid),
+        "pace": docker_io.read(pid, docker_io.device(pid, "/")),
+        "files": sorted(path.name for path in Path(f"/proc/{pid}/root/data").glob("*")),
     }
 
 
