@@ -17,7 +17,7 @@ KIB = 1024
 
 
 class DiskFull(Fault):
-    """The file systems that nodes keep their data on have only `leave_kb` left; the stack file says where (`data`)."""
+    """The disks of the nodes' data have only `leave_kb` left; the stack file says where these lie (`data`)."""
 
     name: ClassVar[str] = "disk_full"
     band: ClassVar[str] = "#92400e"

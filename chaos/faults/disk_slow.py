@@ -25,7 +25,7 @@ SLOWER = 2.0
 
 
 class DiskSlow(Fault):
-    """The disk under the nodes' data gives and takes so much a second; what is cached already is as fast as ever."""
+    """The disks of the nodes' data give and take only so much a second; what is cached is as fast as ever."""
 
     name: ClassVar[str] = "disk_slow"
     band: ClassVar[str] = "#78350f"

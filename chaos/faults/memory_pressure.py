@@ -20,7 +20,7 @@ ROUNDED_MIB = 1.5
 
 
 class MemoryPressure(Fault):
-    """Nodes keep the memory that they hold, and may take `leave_mb` more; beyond it the kernel slows or ends them."""
+    """Nodes may take only `leave_mb` more memory than they hold; beyond it the kernel slows them down or ends them."""
 
     name: ClassVar[str] = "memory_pressure"
     band: ClassVar[str] = "#a16207"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Oom(ServerLoss):
-    """Nodes have no memory left, and the kernel ends them; healing starts them again if nothing did before."""
+    """The kernel's out-of-memory killer ends nodes; healing starts them again if nothing did before."""
 
     name: ClassVar[str] = "oom"
     band: ClassVar[str] = "#9d174d"

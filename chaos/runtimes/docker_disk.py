@@ -116,7 +116,8 @@ def _shared(pid: int, path: str, mount: Mount) -> str:
             continue
         seen.add(name)
         for other in mounts(process.name):
-            if other.device == mount.device and not VOLUME.search(other.point):
+            # Who only reads is not kept from anything.
+            if other.device == mount.device and "ro" not in other.options and not VOLUME.search(other.point):
                 return f"{path} is on {mount.source} ({mount.kind}), which others use too (at {other.point})"
     return ""
 

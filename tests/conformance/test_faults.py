@@ -17,7 +17,9 @@ import pytest
 
 from chaos.engine.injector import Injector
 from chaos.engine.ledger import Ledger
+from chaos.errors import StackFailed
 from chaos.faults import registry
+from chaos.runtimes.carriers import survey
 from chaos.runtimes.process import start_stack
 from chaos.runtimes.stackfile import load_stack
 
@@ -55,6 +57,13 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "slow_reader": {"target": {"link": "users--web"}, "bytes_per_s": 300},
     "slowdown": {"target": {"node": "web"}, "cpu_share": 0.2, "delay_ms": 30},
 }
+ONLY_THERE: dict[str, dict[str, Any]] = {
+    "disk_full": {"target": {"node": "web"}},
+    "disk_slow": {"target": {"node": "web"}, "write_kb_s": 100},
+    "memory_pressure": {"target": {"node": "web"}},
+    "oom": {"target": {"node": "web"}},
+}
+"""What nothing carries on processes: `tests/integration/test_docker_faults.py` has them on containers."""
 DURATION_S = 1.5
 USERS = 5
 
@@ -169,7 +178,21 @@ def made(name: str) -> Fault:
 def test_every_fault_is_here() -> None:
     """No installed fault of ours is left out of this suite."""
     ours = {name for name, fault in registry().items() if fault.__module__.startswith("chaos.")}
-    assert ours == set(ARGUMENTS)
+    assert ours == set(ARGUMENTS) | set(ONLY_THERE)
+
+
+@pytest.mark.parametrize("name", sorted(ONLY_THERE))
+def test_what_processes_cannot_suffer_touches_nothing(name: str, stack: RunningStack, ledger: Ledger) -> None:
+    """The plan refuses it with the reason; were it injected all the same, it would end before anything is done."""
+    fault = registry()[name].model_validate({**ONLY_THERE[name], "duration": DURATION_S})
+    (ask,) = fault.asks()
+    means = survey("process", (ask,)).means(ask, ("web",))
+    assert not means.carrier
+    assert all(one.why_not for one in means.instead_of)
+    with pytest.raises(StackFailed, match="knows no"):
+        Injector(stack.runtime, ledger, 1, threading.Event(), Told()).run(fault, name)
+    assert stack.runtime.active() == ()
+    assert ledger.open_entries() == ()
 
 
 @pytest.mark.parametrize("name", sorted(ARGUMENTS))
