@@ -213,6 +213,25 @@ def undo(facts: Facts, fault: str, was: dict[str, Any]) -> Iterator[str]:
         yield "given the pace of its disk back"
 
 
+def sweep(facts: Facts, *, dry: bool) -> Iterator[str]:
+    """Take back what bears our mark without any undo: it becomes what the engine gives the container at each start.
+
+    Says what there was. Raises `StackFailed`.
+    """
+    if points := docker_disk.swept(facts.pid, dry=dry):
+        yield f"fill file in {', '.join(points)}"
+    if not docker_memory.why_not(facts.pid) and docker_memory.ours(docker_memory.read(facts.pid)):
+        if not dry:
+            was = docker_memory.configured(facts.pid, facts.config)
+            undo_memory(facts, {"memory": was, "chosen": facts.config.get("OomScoreAdj") or 0})
+        yield "memory limit"
+    for device, pace in docker_io.limited(facts.pid).items():
+        if pace.ours:
+            if not dry:
+                docker_io.write(facts.pid, device, docker_io.configured(device, facts.config))
+            yield "disk limit"
+
+
 def undo_memory(facts: Facts, was: dict[str, Any]) -> bool:
     """Limits of ours become what they were, and the killer chooses as before. Raises `StackFailed`."""
     if was.get("chosen") is not None and docker_memory.chosen(facts.pid) == docker_memory.FIRST != was["chosen"]:

@@ -1,7 +1,8 @@
 """The file system that a container keeps its data on: found in its own mount namespace, filled, and freed again.
 
-It is filled by one file with our mark and the fault's id in its name. Nothing is filled but a file system of the
-container's own that has a size: a tmpfs, or a volume with one. The host's disk, and what others mount too, is refused.
+It is filled by one file at its root, with our mark and the fault's id in its name. Nothing is filled but a file system
+of the container's own that has a size: a tmpfs, or a volume with one. The host's disk, and what others mount too, is
+refused.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ PROBE = 64 * 1024
 """Bytes that a proof writes beyond what a fault leaves."""
 VOLUME = re.compile(r"/volumes/[^/]+/_data$")
 """Where the engine itself mounts a volume on the host."""
+
+
+NEVER_FILLED = {"overlay", "proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,15 @@ def spot(pid: int, path: str) -> Iterator[Spot]:
         yield Spot(fd, found)
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def _root(pid: int, path: str) -> Iterator[Spot]:
+    """Open the root of the file system under a directory, where a fill file can be found by whoever knows no more."""
+    with spot(pid, path) as there:
+        point = there.mount.point
+    with spot(pid, point) as there:
+        yield there
 
 
 def mounts(pid: int | str) -> tuple[Mount, ...]:
@@ -134,7 +147,7 @@ def fill(pid: int, path: str, fault: str, leave: int) -> None:
     """Leave `leave` bytes free, counted in whole pages; fills anew what was freed. Raises `StackFailed`."""
     if why := why_not_fill(pid, path):
         raise StackFailed(f"no carrier for a full disk: {why}")
-    with spot(pid, path) as there, _opened(there, MARK + _word(fault)) as fd:
+    with _root(pid, path) as there, _opened(there, MARK + _word(fault)) as fd:
         take = _free(there.fd) - leave
         try:
             while take > 0:
@@ -147,7 +160,7 @@ def fill(pid: int, path: str, fault: str, leave: int) -> None:
 
 def free(pid: int, path: str, fault: str) -> bool:
     """Take a fault's fill file away; says whether there was one. Raises `StackFailed`."""
-    with spot(pid, path) as there:
+    with _root(pid, path) as there:
         try:
             os.unlink(MARK + _word(fault), dir_fd=there.fd)
         except FileNotFoundError:
@@ -159,13 +172,27 @@ def free(pid: int, path: str, fault: str) -> bool:
 
 def fills(pid: int, path: str) -> tuple[str, ...]:
     """The faults whose fill files lie there. Raises `StackFailed`."""
-    with spot(pid, path) as there:
+    with _root(pid, path) as there:
         return _fills(there)
+
+
+def swept(pid: int, *, dry: bool) -> tuple[str, ...]:
+    """Remove every fill file of ours from all that a container has mounted; says where they lay."""
+    found = []
+    for mount in mounts(pid):
+        if mount.kind in NEVER_FILLED or "ro" in mount.options:
+            continue
+        with contextlib.suppress(StackFailed), spot(pid, mount.point) as there:  # a file, or another one above it
+            if _fills(there):
+                found.append(mount.point)
+            for fault in () if dry else _fills(there):
+                os.unlink(MARK + fault, dir_fd=there.fd)
+    return tuple(found)
 
 
 def try_write(pid: int, path: str, size: int) -> Disk:
     """Write `size` bytes and `PROBE` more to a file without a name, and let it go. Raises `StackFailed`."""
-    with spot(pid, path) as there:
+    with _root(pid, path) as there:
         free, refused = _free(there.fd), ""
         try:
             with nameless(there) as fd:

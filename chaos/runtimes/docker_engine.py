@@ -54,6 +54,8 @@ class Facts:
     exposed: tuple[int, ...]
     published: Mapping[int, int]
     """TCP port inside -> port of this host."""
+    config: Mapping[str, Any]
+    """HostConfig: what it is given at each start."""
     steady: bool
     """Whether every published port was asked for by number, so that it is the same after a restart."""
 
@@ -174,6 +176,7 @@ def _facts(said: dict[str, Any]) -> Facts:
         has_ipv6=any(one.get("GlobalIPv6Address") for one in networks.values()),
         exposed=_exposed(said),
         published=_published(net.get("Ports") or {}),
+        config=said["HostConfig"],
         steady=all(port not in {"", "0"} for port in asked),
     )
 

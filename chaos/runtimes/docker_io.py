@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from chaos.errors import StackFailed
 from chaos.runtimes import docker_inmate
@@ -30,6 +31,13 @@ FILES = {
     "riops": "blkio.throttle.read_iops_device",
     "wiops": "blkio.throttle.write_iops_device",
 }
+KEYS = {
+    "rbps": "BlkioDeviceReadBps",
+    "wbps": "BlkioDeviceWriteBps",
+    "riops": "BlkioDeviceReadIOps",
+    "wiops": "BlkioDeviceWriteIOps",
+}
+"""What the engine calls them."""
 TIMED_S = 30.0
 
 
@@ -84,6 +92,18 @@ def read(pid: int, found: str) -> Pace:
     return _read(_group(pid), found)
 
 
+def configured(found: str, config: Mapping[str, Any]) -> Pace:
+    """The limits that the engine gives it at each start, by its HostConfig."""
+    paces = {}
+    for name, key in KEYS.items():
+        for limit in config.get(key) or ():
+            with contextlib.suppress(OSError):  # a device that has gone
+                number = Path(limit["Path"]).stat().st_rdev
+                if f"{os.major(number)}:{os.minor(number)}" == found:
+                    paces[name] = int(limit["Rate"])
+    return Pace(**paces)
+
+
 def write(pid: int, found: str, pace: Pace) -> None:
     """Put limits in. Raises `StackFailed`."""
     there = _group(pid)
@@ -93,6 +113,14 @@ def write(pid: int, found: str, pace: Pace) -> None:
         return
     words = " ".join(f"{name}={value or 'max'}" for name, value in asdict(pace).items())
     there.write("io.max", f"{found} {words}")
+
+
+def limited(pid: int) -> dict[str, Pace]:
+    """The limits of a container on all devices that have some. Raises `StackFailed`."""
+    there = _group(pid)
+    files = FILES.values() if there.version == 1 else ("io.max",)
+    numbers = {line.split()[0] for file in files if there.has(file) for line in there.read(file).splitlines()}
+    return {number: _read(there, number) for number in sorted(numbers)}
 
 
 def timed(pid: int, path: str, what: str, amount: int) -> float:

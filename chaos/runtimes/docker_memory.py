@@ -16,6 +16,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from chaos.errors import StackFailed
 from chaos.runtimes import docker_inmate
@@ -66,6 +67,19 @@ def restore(pid: int, was: Mapping[str, str]) -> None:
     for name in reversed(FILES[there.version]):
         if name in was and there.read(name) != was[name]:
             there.write(name, was[name])
+
+
+def configured(pid: int, config: Mapping[str, Any]) -> dict[str, str]:
+    """The limits that the engine gives it at each start, by its HostConfig. Raises `StackFailed`."""
+    most, swap = config.get("Memory") or 0, config.get("MemorySwap") or 0
+    swap = swap or 2 * most
+    there = _group(pid)
+    if there.version == 1:
+        limits = {LIMIT: most or -1, WITH_SWAP: swap or -1}
+    else:
+        limits = {HIGH: -1, MOST: most or -1, SWAP: swap - most if most and swap > 0 else -1}
+    none = "-1" if there.version == 1 else "max"
+    return {name: str(limit) if limit >= 0 else none for name, limit in limits.items() if there.has(name)}
 
 
 def squeeze(pid: int, leave: int) -> dict[str, str]:

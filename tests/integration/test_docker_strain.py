@@ -18,8 +18,9 @@ from chaos.engine.injector import Injector
 from chaos.engine.ledger import Ledger
 from chaos.errors import StackFailed
 from chaos.faults import registry
-from chaos.runtimes import docker_disk, docker_io, docker_memory, docker_undo
+from chaos.runtimes import docker_body, docker_disk, docker_io, docker_memory, docker_undo
 from chaos.runtimes.docker import DockerStack, attach, look
+from chaos.runtimes.docker_engine import Engine
 from chaos.runtimes.docker_io import Pace
 
 pytestmark = pytest.mark.needs_docker
@@ -38,6 +39,14 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cans]:
 def stack(web: Cans) -> Iterator[DockerStack]:
     with attach(web.spec()) as attached:
         yield attached
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cans]:
+    """Containers of which one has a limit of its own."""
+    with cans(tmp_path_factory.mktemp("own")) as made:
+        docker("update", "--memory", "64m", "--memory-swap", "128m", made.name("web"))
+        yield made
 
 
 @pytest.fixture
@@ -174,46 +183,66 @@ def test_a_slow_disk_is_slow_for_the_server_itself(web: Cans, stack: DockerStack
     docker("exec", web.name("front"), "rm", "/x")
 
 
-def test_limits_that_were_there_come_back(tmp_path: Path) -> None:
+def test_limits_that_were_there_come_back(own: Cans) -> None:
     """A container with limits of its own is held to what is less, and gets the same again."""
-    with cans(tmp_path) as own:
-        docker("update", "--memory", "64m", "--memory-swap", "128m", own.name("web"))
-        pid = own.pid("front")
-        disk = docker_io.device(pid, "/")
-        docker_io.write(pid, disk, Pace(rbps=5_000_000, wiops=700))
-        calm = own.snapshot()
-        with attach(own.spec()) as attached:
-            attached.runtime.squeeze("m.1", ("web",), 8 * MIB, LEASE_S)
-            attached.runtime.drag("m.1", ("front",), LEASE_S, write_bps=MIB, read_bps=9_000_000, iops=50)
-            pace = docker_io.read(pid, disk)
-            assert (pace.rbps // 1024, pace.wiops, pace.riops) == (5_000_000 // 1024, 50, 50)
-            assert attached.runtime.memory(("web",))["web"].limit < 64 * MIB
-            attached.runtime.release("m.1")
-            assert own.snapshot() == calm
-            with pytest.raises(StackFailed, match="has only"):
-                attached.runtime.squeeze("m.2", ("web",), 80 * MIB, LEASE_S)
-            attached.runtime.starve("m.3", ("web",), LEASE_S, None)
-            attached.runtime.release("m.3")
+    pid = own.pid("front")
+    disk = docker_io.device(pid, "/")
+    docker_io.write(pid, disk, Pace(rbps=5_000_000, wiops=700))
+    calm = own.snapshot()
+    with attach(own.spec()) as attached:
+        attached.runtime.squeeze("m.1", ("web",), 8 * MIB, LEASE_S)
+        attached.runtime.drag("m.1", ("front",), LEASE_S, write_bps=MIB, read_bps=9_000_000, iops=50)
+        pace = docker_io.read(pid, disk)
+        assert (pace.rbps // 1024, pace.wiops, pace.riops) == (5_000_000 // 1024, 50, 50)
+        assert attached.runtime.memory(("web",))["web"].limit < 64 * MIB
+        attached.runtime.release("m.1")
         assert own.snapshot() == calm
+        with pytest.raises(StackFailed, match="has only"):
+            attached.runtime.squeeze("m.2", ("web",), 80 * MIB, LEASE_S)
+        attached.runtime.starve("m.3", ("web",), LEASE_S, None)
+        attached.runtime.release("m.3")
+    assert own.snapshot() == calm
+    docker_io.write(pid, disk, Pace())
 
 
-def test_what_somebody_else_changes_meanwhile_stays(tmp_path: Path) -> None:
+def test_what_bears_our_mark_goes_without_a_ledger(own: Cans) -> None:
+    """A sweep knows fill files and limits by their marks, and gives back what the engine gives at each start."""
+    calm = own.snapshot()
+    with contextlib.closing(Engine()) as engine:
+        facts = {node: engine.facts(own.name(node)) for node in ("web", "front")}
+    pids = {node: one.pid for node, one in facts.items()}
+    docker_disk.fill(pids["web"], "/data", "w.1", 0)
+    docker_memory.squeeze(pids["web"], 4 * MIB)
+    disk = docker_io.device(pids["front"], "/")
+    docker_io.write(pids["front"], disk, Pace(wbps=MIB).marked)
+    with pytest.raises(StackFailed, match="of an earlier run"):
+        look(own.spec())
+    said = {node: list(docker_body.sweep(one, dry=True)) for node, one in facts.items()}
+    assert said == {"web": ["fill file in /data", "memory limit"], "front": ["disk limit"]}
+    assert own.snapshot() != calm
+    assert {node: list(docker_body.sweep(one, dry=False)) for node, one in facts.items()} == said
+    assert own.snapshot() == calm
+    assert [list(docker_body.sweep(one, dry=False)) for one in facts.values()] == [[], []]
+
+
+def test_what_somebody_else_changes_meanwhile_stays(own: Cans) -> None:
     """A limit that is no longer ours is left as it is, by the agent and by a heal without it."""
-    with cans(tmp_path) as own, attach(own.spec()) as attached:
-        pids = {node: own.pid(node) for node in ("web", "front")}
+    theirs = Pace(wbps=3_000_000)
+    pids = {node: own.pid(node) for node in ("web", "front")}
+    disk = docker_io.device(pids["front"], "/")
+    with attach(own.spec()) as attached:
         undo = docker_undo.docker_release(attached.site, "c.1")
         attached.runtime.squeeze("c.1", ("web",), 8 * MIB, LEASE_S)
         attached.runtime.drag("c.1", ("front",), LEASE_S, write_bps=MIB, read_bps=0, iops=0)
         docker("update", "--memory", "48m", "--memory-swap", "96m", own.name("web"))
-        theirs = Pace(wbps=3_000_000)
-        docker_io.write(pids["front"], docker_io.device(pids["front"], "/"), theirs)
+        docker_io.write(pids["front"], disk, theirs)
         attached.runtime.release("c.1")
         assert attached.runtime.memory(("web",))["web"].limit == 48 * MIB
         there = {node: body(pid) for node, pid in pids.items()}
         assert there["front"]["pace"] == theirs
-        attached.close()
-        assert docker_undo.release(undo.arguments) == "already gone"
-        assert {node: body(pid) for node, pid in pids.items()} == there
+    assert docker_undo.release(undo.arguments) == "already gone"
+    assert {node: body(pid) for node, pid in pids.items()} == there
+    docker_io.write(pids["front"], disk, Pace())
 
 
 def test_a_container_that_restarts_is_strained_again(web: Cans, stack: DockerStack) -> None:
