@@ -85,6 +85,14 @@ class Body:
         self._memory.pop(node, None)
         self._paces.pop(node, None)
 
+    def ended(self, node: str, facts: Facts, want: Strain) -> None:
+        """It does not run, by its own doing: what fills a volume of it is taken back all the same."""
+        started, there = self._fills.pop(node, ("", set()))
+        for fill in there - set(want.fills):
+            docker_disk.free_stopped(facts.volumes, data_of(self.site, node), fill.fault)
+        if kept := there & set(want.fills):
+            self._fills[node] = (started, kept)
+
     def starve(self, node: str, facts: Facts) -> None:
         """Let the kernel's out-of-memory killer end it. Raises `StackFailed`, and nothing is changed then."""
         before = self.original(node, facts)
@@ -230,6 +238,12 @@ def sweep(facts: Facts, *, dry: bool) -> Iterator[str]:
             if not dry:
                 docker_io.write(facts.pid, device, docker_io.configured(device, facts.config))
             yield "disk limit"
+
+
+def undo_stopped(facts: Facts, fault: str, was: dict[str, Any]) -> Iterator[str]:
+    """The same for a container that does not run, and is not ours to start. Raises `StackFailed`."""
+    if was.get("fills") and docker_disk.free_stopped(facts.volumes, was["data"], fault):
+        yield "freed of what filled its disk"
 
 
 def undo_memory(facts: Facts, was: dict[str, Any]) -> bool:

@@ -11,7 +11,7 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,6 +170,21 @@ def free(pid: int, path: str, fault: str) -> bool:
     return True
 
 
+def free_stopped(volumes: Mapping[str, str], path: str, fault: str) -> bool:
+    """The same for a container that does not run, whose volumes are seen from this host. Raises `StackFailed`."""
+    above = [point for point in volumes if f"{path}/".startswith(f"{point.rstrip('/')}/")]
+    if not above:
+        return False
+    file = Path(volumes[max(above, key=len)]) / (MARK + _word(fault))
+    try:
+        file.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise StackFailed(f"{file} cannot be removed: {error.strerror}", hint=f"rm {file}") from error
+    return True
+
+
 def fills(pid: int, path: str) -> tuple[str, ...]:
     """The faults whose fill files lie there. Raises `StackFailed`."""
     with _root(pid, path) as there:
@@ -195,7 +210,7 @@ def try_write(pid: int, path: str, size: int) -> Disk:
     with _root(pid, path) as there:
         free, refused = _free(there.fd), ""
         try:
-            with nameless(there) as fd:
+            with _nameless(there) as fd:
                 left = size + PROBE
                 while left > 0:
                     left -= os.write(fd, bytes(min(left, MIB)))
@@ -206,7 +221,7 @@ def try_write(pid: int, path: str, size: int) -> Disk:
 
 
 @contextlib.contextmanager
-def nameless(there: Spot) -> Iterator[int]:
+def _nameless(there: Spot) -> Iterator[int]:
     """A file that is gone with its last descriptor, whatever ends us. Raises `OSError`."""
     fd = os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600, dir_fd=there.fd)
     try:

@@ -54,6 +54,8 @@ class Facts:
     exposed: tuple[int, ...]
     published: Mapping[int, int]
     """TCP port inside -> port of this host."""
+    volumes: Mapping[str, str]
+    """Directory inside -> what of this host is mounted there."""
     config: Mapping[str, Any]
     """HostConfig: what it is given at each start."""
     steady: bool
@@ -176,6 +178,7 @@ def _facts(said: dict[str, Any]) -> Facts:
         has_ipv6=any(one.get("GlobalIPv6Address") for one in networks.values()),
         exposed=_exposed(said),
         published=_published(net.get("Ports") or {}),
+        volumes={one["Destination"]: one["Source"] for one in said.get("Mounts") or () if one.get("Source")},
         config=said["HostConfig"],
         steady=all(port not in {"", "0"} for port in asked),
     )

@@ -102,6 +102,7 @@ class Hands:
             self._addresses[node] = facts.addresses
         if not facts.up:  # it ended by itself, and everything on it with it
             self._forget(node)
+            self._body.ended(node, facts, want.strain)
             return
         self._settle_net(node, facts, want)
         self._settle_quota(node, facts, want)

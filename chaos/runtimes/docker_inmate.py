@@ -1,7 +1,7 @@
 """A stand-alone program that goes into a container's cgroup and works there, held to what the container is held to.
 
     hog PROCS PID MOST SECONDS   take memory until PID has ended, at most MOST bytes
-    time PROCS FD WHAT AMOUNT    write or read AMOUNT bytes, or sync AMOUNT times, on an open file
+    time PROCS FD WHAT AMOUNT    write or read AMOUNT bytes, or sync AMOUNT times, in the directory that FD is open on
 
 PROCS is the group's `cgroup.procs`. What it found out is a JSON object on its stdout. It ends when its stdin does.
 """
@@ -39,22 +39,33 @@ def hog(procs: str, pid: str, most: str, seconds: str) -> dict[str, float]:
 
 
 def timed(procs: str, fd: str, what: str, amount: str) -> dict[str, float]:
-    """Seconds that it takes; the cache is left out."""
-    file, count = int(fd), int(amount)
-    data = bytes(count) if what != "sync" else BLOCK
-    if what == "read":
-        _write(file, data)
-        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.lseek(file, 0, os.SEEK_SET)
+    """Seconds that it takes, past the cache, with a file that is gone with this process.
+
+    The kernel counts a file's later writes for the group of who made it, so it is made inside, where it is written.
+    """
+    count = int(amount)
+    file = _made(fd, bytes(count)) if what == "read" else -1
     Path(procs).write_text(str(os.getpid()))
     began = time.perf_counter()
     if what == "read":
         while os.read(file, CHUNK):
             pass
+    elif what == "write":
+        _made(fd, bytes(count))
     else:
-        for _ in range(count if what == "sync" else 1):
-            _write(file, data)
+        file = _made(fd, b"")
+        for _ in range(count):
+            _write(file, BLOCK)
     return {"seconds": time.perf_counter() - began}
+
+
+def _made(folder: str, data: bytes) -> int:
+    """A file without a name with these bytes, none of them in the cache."""
+    file = os.open(".", os.O_TMPFILE | os.O_RDWR, 0o600, dir_fd=int(folder))
+    _write(file, data)
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.lseek(file, 0, os.SEEK_SET)
+    return file
 
 
 def _write(file: int, data: bytes) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from chaos.errors import StackFailed
 from chaos.runtimes import docker_inmate
-from chaos.runtimes.docker_disk import Spot, nameless, spot
+from chaos.runtimes.docker_disk import Spot, spot
 from chaos.runtimes.docker_group import Group, group
 
 MARK, OF = 165, 1024
@@ -130,16 +130,19 @@ def timed(pid: int, path: str, what: str, amount: int) -> float:
     """
     procs = str(_group(pid).folder / "cgroup.procs")
     with spot(pid, path) as there:
+        words = ["time", procs, str(there.fd), what, str(amount)]
         try:
-            with nameless(there) as fd:
-                done = subprocess.run(
-                    [sys.executable, "-I", "-S", docker_inmate.__file__, "time", procs, str(fd), what, str(amount)],
-                    capture_output=True, text=True, pass_fds=(fd,), timeout=TIMED_S, check=True,
-                )  # fmt: skip
-                return float(json.loads(done.stdout)["seconds"])
+            done = subprocess.run(
+                [sys.executable, "-I", "-S", docker_inmate.__file__, *words],
+                capture_output=True, text=True, pass_fds=(there.fd,), timeout=TIMED_S, check=True,
+            )  # fmt: skip
+            return float(json.loads(done.stdout)["seconds"])
         except subprocess.TimeoutExpired:
             return TIMED_S
-        except (OSError, subprocess.CalledProcessError, ValueError) as error:
+        except subprocess.CalledProcessError as error:
+            why = (error.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            raise StackFailed(f"a {what} in {path} could not be timed: {why}") from error
+        except (OSError, ValueError) as error:
             raise StackFailed(f"a {what} in {path} could not be timed: {error}") from error
 
 

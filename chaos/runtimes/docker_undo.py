@@ -83,7 +83,7 @@ def _one(engine: Engine, fault: str, was: dict[str, Any]) -> list[str]:
     if not facts.up:
         # A container that somebody else has started and stopped since is theirs to start again.
         if not was["running"] or facts.started != was["started"]:
-            return []
+            return list(docker_body.undo_stopped(facts, fault, was))
         engine.start(facts.id)
         facts = engine.facts(facts.id)
         done.append("started")

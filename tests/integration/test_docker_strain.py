@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,6 +163,34 @@ def test_a_volume_is_filled_only_if_it_has_a_size(web: Cans) -> None:
     finally:
         docker("rm", "-f", web.name("first"), web.name("second"))
         docker("volume", "rm", small, plain)
+
+
+def test_what_fills_a_volume_goes_when_its_container_has_ended(web: Cans) -> None:
+    """A server that dies of its full disk takes no fill file with it into its next life: by the agent, and by hand."""
+    small = f"{web.project}-kept"
+    docker("volume", "create", "-d", "local", "-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=4m", small)
+    try:
+        start_can(web, "mortal", "-v", f"{small}:/data")
+        start_can(web, "holder", "-v", f"{small}:/data:ro")
+        seen = Path(f"/proc/{web.pid('holder')}/root/data")
+        spec = web.spec(**{"node: front": "node: mortal", "name: front, ": "name: front, data: /data/deep/.., "})
+        docker("exec", web.name("mortal"), "mkdir", "/data/deep")
+        with attach(spec) as stack:
+            undo = docker_undo.docker_release(stack.site, "k.2")
+            stack.runtime.fill("k.1", ("front",), MIB, 2.0)
+            stack.runtime.fill("k.2", ("front",), 0, LEASE_S)
+            assert sorted(path.name[-3:] for path in seen.glob(".collab-chaos-*")) == ["k.1", "k.2"]
+            docker("kill", web.name("mortal"))
+            until(lambda: [path.name[-3:] for path in seen.glob(".collab-chaos-*")] == ["k.2"])
+            os.kill(stack.agent.pid, signal.SIGKILL)
+            stack.agent.wait()
+            docker("start", web.name("mortal"))
+            docker("kill", web.name("mortal"))
+            assert docker_undo.release(undo.arguments) == "front freed of what filled its disk"
+        assert list(seen.glob(".collab-chaos-*")) == []
+    finally:
+        docker("rm", "-f", web.name("mortal"), web.name("holder"))
+        docker("volume", "rm", small)
 
 
 def test_the_plan_knows_what_a_container_lacks(web: Cans) -> None:
