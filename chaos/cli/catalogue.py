@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from chaos.model.carrier import Ask, Means
 
 Row = dict[str, Any]
-RUNTIMES = ("process", "docker")
+RUNTIMES = ("process", "sandbox", "docker")
 COLUMNS: dict[str, tuple[str, ...]] = {
     "faults": ("name", *RUNTIMES, "says"),
     "backends": ("name", "serves", "ack", "says"),

@@ -16,7 +16,7 @@ def lines(plan: Plan) -> Iterator[str]:
     yield plan.experiment.title
     yield (
         f"stack {spec.stack} ({spec.environment or 'no environment'}) · {len(spec.regions)} regions, "
-        f"{len(spec.nodes())} nodes · seed {plan.seed} · {_seconds(plan.total_s)}"
+        f"{len(spec.nodes())} nodes · seed {plan.seed} · {_seconds(plan.total_s)}{' · in a sandbox' * plan.sandbox}"
     )
     yield ""
     yield "phases"

@@ -137,6 +137,8 @@ class Site(Frozen):
     """Path of the supervisor's control socket; empty: attached, nothing here is ours to start or stop."""
     proxy: str = ""
     """Path of the link proxy's control socket; empty: no links."""
+    kernel: str = ""
+    """Path of the control socket of what impairs links in the kernel of a sandbox; empty: no sandbox, or no links."""
     containers: dict[str, Container] = {}
     """Runtime docker: node -> its container."""
     directory: str = ""

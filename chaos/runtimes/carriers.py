@@ -11,9 +11,12 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from chaos.model.carrier import Ask, Survey, Tried
+from chaos.model.link import LinkEffect
 from chaos.model.stack import Container
+from chaos.runtimes import sandbox
 
 
 def _works(_: Ask) -> str:
@@ -31,6 +34,8 @@ class Carrier:
     """For the plan, where the name alone does not say it."""
     why_not: Callable[[Ask], str] = _works
     """What keeps it from an ask of these on this machine; empty: it works."""
+    once: str = ""
+    """Of carriers with the same word a link can have only one at a time: their effects do not add up."""
 
     @property
     def words(self) -> str:
@@ -49,10 +54,21 @@ def _node(name: str, does: str, says: str) -> Carrier:
     return Carrier(name, frozenset({does}), says)
 
 
-def _in_kernel(ask: Ask) -> str:
+def _in_kernel(ask: Ask, *, netem: bool = False) -> str:
     from chaos.runtimes import docker_shape  # noqa: PLC0415 - what a stack of processes never needs
 
-    return docker_shape.why_not(ask.effect) if ask.effect is not None else ""
+    return docker_shape.why_not(ask.effect, netem=netem) if ask.effect is not None else ""
+
+
+def _cuts(_: Ask) -> str:
+    from chaos.runtimes import kernel_cut  # noqa: PLC0415 - as above
+
+    return kernel_cut.why_not()
+
+
+def _boxed(carrier: Carrier) -> Carrier:
+    """The same in a sandbox, which has to be there first."""
+    return replace(carrier, why_not=lambda ask: sandbox.why_not(lambda: carrier.why_not(ask)))
 
 
 def _engine() -> str:
@@ -71,28 +87,39 @@ def _engine_at(_: str) -> str:
     return ""
 
 
-NFQUEUE = Carrier("NFQUEUE", frozenset({"delay"}), why_not=_in_kernel)
+NETEM = Carrier(
+    "netem",
+    frozenset({"delay", "reordering", "duplication", "loss", "burst loss", "corruption"}),
+    why_not=functools.partial(_in_kernel, netem=True),
+    once="class",
+)
+NFQUEUE = Carrier(
+    "NFQUEUE", frozenset({"delay", "reordering", "duplication", "burst loss"}), why_not=_in_kernel, once="queue"
+)
 IPTABLES = Carrier("iptables", frozenset({"loss", "silent cut", "loud cut"}), why_not=_in_kernel)
-HTB = Carrier("htb", frozenset({"rate"}), why_not=_in_kernel)
-KERNEL = (NFQUEUE, IPTABLES, HTB)
+HTB = Carrier("htb", frozenset({"rate"}), why_not=_in_kernel, once="class")
+KERNEL = (NETEM, NFQUEUE, IPTABLES, HTB)
 """What meets packets, the most exact first."""
+SS = Carrier("ss", frozenset({"reset"}), "ss -K", why_not=_cuts)
+STREAMS = frozenset(
+    {"delay", "loss", "burst loss", "rate", "silent cut", "loud cut", "reset", "freeze", "corruption", "slow reading"},
+)
+PACKETS = frozenset({"reordering", "duplication"})
 PROXY = Carrier(
     "proxy",
-    frozenset(
-        {"delay", "loss", "rate", "silent cut", "loud cut", "reset", "freeze", "corruption", "slow reading"},
-    ),
+    STREAMS | PACKETS,
     "link proxy, on live connections",
+    lambda ask: NO_PACKETS if ask.what in PACKETS else "",
 )
 
-NO_NAMESPACE = "the packets of processes can be met only in a network namespace of their own"
+NO_PACKETS = "it carries a stream of bytes, in which nothing comes twice or out of turn"
+NO_NAMESPACE = "the packets of processes can be met only in a network namespace of their own (--sandbox)"
 NO_PROXY = "no link proxy stands between containers"
 NO_GROUP = "processes have no cgroup of their own; containers have"
 NO_DISK = "the data of processes lie on this machine's own disk, which is nobody's to fill"
 NO_STOP = "containers are not asked to end here; server_loss kills them"
 
-PROCESS: tuple[Carrier, ...] = (
-    *(one.refused(NO_NAMESPACE) for one in KERNEL),
-    PROXY,
+SUPERVISOR = (
     _node("supervisor", "lifecycle", "SIGKILL by the supervisor"),
     _node("supervisor", "stopping", "SIGTERM, then SIGKILL, by the supervisor"),
     _node("supervisor", "pausing", "SIGSTOP by the supervisor"),
@@ -100,6 +127,8 @@ PROCESS: tuple[Carrier, ...] = (
     *(_node("cgroup", what, "limits of a cgroup").refused(NO_GROUP) for what in ("starving", "squeezing", "dragging")),
     _node("fill file", "filling", "a file in the node's own file system").refused(NO_DISK),
 )
+PROCESS: tuple[Carrier, ...] = (*(one.refused(NO_NAMESPACE) for one in KERNEL), PROXY, *SUPERVISOR)
+IN_SANDBOX: tuple[Carrier, ...] = (*(_boxed(one) for one in (*KERNEL, SS)), PROXY, *SUPERVISOR)
 DOCKER: tuple[Carrier, ...] = (
     *(one.given(_engine) for one in KERNEL),
     PROXY.refused(NO_PROXY),
@@ -112,7 +141,9 @@ DOCKER: tuple[Carrier, ...] = (
     _node("cgroup", "dragging", "disk limits of the container's cgroup").given(_engine),
     _node("fill file", "filling", "a file in the container's own file system").given(_engine),
 )
-RUNTIMES = {"process": PROCESS, "docker": DOCKER}
+SANDBOX = "sandbox"
+"""Stands for the runtime `process` in a private network."""
+RUNTIMES = {"process": PROCESS, SANDBOX: IN_SANDBOX, "docker": DOCKER}
 
 
 def survey(runtime: str, asks: Iterable[Ask], containers: Mapping[str, Container] | None = None) -> Survey:
@@ -120,8 +151,18 @@ def survey(runtime: str, asks: Iterable[Ask], containers: Mapping[str, Container
     return Survey({ask: _tried(runtime, ask, containers or {}) for ask in dict.fromkeys(asks)})
 
 
+def shares(effect: LinkEffect) -> dict[str, LinkEffect]:
+    """What of an effect each agent of a sandbox carries: `kernel`, and for what the kernel cannot do, `proxy`."""
+    given: dict[str, dict[str, Any]] = {}
+    for ask in Ask.parts(effect):
+        able = [one for one in IN_SANDBOX if ask.what in one.does]
+        agent = "proxy" if next((one for one in able if not one.why_not(ask)), PROXY) is PROXY else "kernel"
+        given.setdefault(agent, {}).update(ask.effect.model_dump(exclude_defaults=True) if ask.effect else {})
+    return {agent: LinkEffect.model_validate(figures) for agent, figures in given.items()}
+
+
 def _tried(runtime: str, ask: Ask, containers: Mapping[str, Container]) -> tuple[Tried, ...]:
     kind = "shaping" if ask.effect is not None else ask.what
     lacking = {node: one.lacks[kind] for node, one in containers.items() if kind in one.lacks}
     able = [one for one in RUNTIMES[runtime] if ask.what in one.does]
-    return tuple(Tried(carrier=one.words, why_not=one.why_not(ask), not_on=lacking) for one in able)
+    return tuple(Tried(carrier=one.words, why_not=one.why_not(ask), not_on=lacking, once=one.once) for one in able)

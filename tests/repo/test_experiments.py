@@ -18,15 +18,18 @@ from chaos.faults import registry
 ROOT = Path(__file__).parents[2]
 NAMES = ("network_congestion", "region_partition", "region_slowdown", "rejoin_churn", "server_loss")
 WITHOUT_EXPERIMENT = {
+    "burst_loss",
     "corrupt",
     "cut",
     "disk_full",
     "disk_slow",
+    "duplicate",
     "flap",
     "half_open",
     "memory_pressure",
     "oom",
     "ramp",
+    "reorder",
     "restart",
     "slow_reader",
 }
