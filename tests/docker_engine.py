@@ -18,7 +18,7 @@ import pytest
 
 from chaos.errors import ChaosError
 from chaos.model.stack import StackSpec
-from chaos.runtimes import docker_cpu, ports
+from chaos.runtimes import docker_cpu, docker_io, docker_memory, ports
 from chaos.runtimes.docker_engine import Engine
 from chaos.runtimes.docker_net import run
 from chaos.runtimes.stackfile import load_stack
@@ -66,7 +66,7 @@ services:
   web:
     role: meetings
     nodes:
-      - {name: web, region: east, listens: 8080, container: {node: web}}
+      - {name: web, region: east, listens: 8080, data: /data, container: {node: web}}
   front:
     role: gateway
     nodes:
@@ -136,7 +136,10 @@ def cans(folder: Path) -> Iterator[Cans]:
         made = Cans(project, claim.ports[0], folder)
         docker("network", "create", project)
         try:
-            for node, extra in (("web", ("-p", f"127.0.0.1:{made.port}:8080")), ("front", ())):
+            for node, extra in (
+                ("web", ("-p", f"127.0.0.1:{made.port}:8080", "--tmpfs", "/data:size=16m")),
+                ("front", ()),
+            ):
                 start_can(made, node, *extra)
             _serving(made)
             yield made
@@ -173,7 +176,18 @@ def snapshot(container: str) -> dict[str, Any]:
     # The engine's own name server gets other ports at each start.
     rules = [line for line in saved.splitlines() if re.match(r"-A|:\S+ - ", line) and "127.0.0.11" not in line]
     discs = [run(facts.pid, "tc", kind, "show", *_dev(facts.pid, kind)) for kind in ("qdisc", "class", "filter")]
-    return {**state, "quota": quota, "rules": rules, "tc": discs, "host": _host_side(facts.pid)}
+    there = {**body(facts.pid), "quota": quota, "rules": rules, "tc": discs, "host": _host_side(facts.pid)}
+    return {**state, **there}
+
+
+def body(pid: int) -> dict[str, Any]:
+    """Limits of memory and disk, and what lies where the container has its data."""
+    return {
+        "memory": docker_memory.read(pid),
+        "first to be killed": docker_memory.chosen(pid),
+        "pace": docker_io.read(pid, docker_io.device(pid, "/")),
+        "files": sorted(path.name for path in Path(f"/proc/{pid}/root/data").glob("*")),
+    }
 
 
 def _dev(pid: int, kind: str) -> tuple[str, ...]:

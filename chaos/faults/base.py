@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import Field
 
+from chaos.errors import StackFailed
 from chaos.faults.targets import Aim, reach, resolve
 from chaos.model.carrier import Ask
 from chaos.model.fault import Evidence, Reach, Target, Undo
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from chaos.model.stack import Site, StackSpec
     from chaos.runtimes.base import Runtime
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,12 @@ class Injection:
     def site(self) -> Site:
         """The stack that runs."""
         return self.runtime.site
+
+    def able(self, kind: type[T]) -> T:
+        """The runtime, for something that not every runtime can do. Raises `StackFailed` where this one cannot."""
+        if not isinstance(self.runtime, kind):
+            raise StackFailed(f"{self.runtime} knows no {kind.__name__.lower()}", hint="chaos list faults")
+        return self.runtime
 
 
 class Fault(Frozen):

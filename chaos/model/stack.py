@@ -49,6 +49,8 @@ class NodeSpec(Frozen):
     """Runtime docker: labels that, with those of the stack, pick this node's one container."""
     listens: int | None = Field(None, gt=0, lt=65536)
     """Runtime docker: the port inside the container; None: the only one that it exposes."""
+    data: str | None = Field(None, pattern="^/")
+    """Runtime docker: the directory inside the container that its data lie in, for faults of its disk."""
 
 
 class ServiceSpec(Frozen):

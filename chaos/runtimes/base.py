@@ -25,6 +25,8 @@ class NodeState(Frozen):
     """up, stopped (SIGSTOP), slow (throttled), down."""
     restarts: int = 0
     exit_code: int | None = None
+    starved: int = 0
+    """How often, by the engine's word, the kernel's out-of-memory killer ended it when a fault had called that."""
     faults: tuple[str, ...] = ()
     """Ids of the leases held on it."""
 
@@ -70,6 +72,61 @@ class Throttling(Protocol):
     """Leaves nodes only a share (0..1) of the processor time they would have."""
 
     def throttle(self, fault: str, nodes: tuple[str, ...], share: float, lease_s: float) -> None: ...
+
+
+class NodeMemory(Frozen):
+    """What the kernel says of a node's memory, in bytes."""
+
+    held: int
+    """Without what it could give back at once."""
+    limit: int
+    """Where it is slowed down or killed; a huge number where there is no limit."""
+    hits: int
+    """How often it ran into a limit."""
+
+
+class NodeDisk(Frozen):
+    """What a real write to a node's file system said."""
+
+    free: int
+    """Bytes."""
+    refused: str
+    """The errno's name (`ENOSPC`: no room); empty: it went through."""
+    fills: tuple[str, ...]
+    """Ids of the faults that fill it."""
+
+
+@runtime_checkable
+class Starving(Protocol):
+    """Lets the kernel's out-of-memory killer end nodes; releasing the lease starts them again."""
+
+    def starve(self, fault: str, nodes: tuple[str, ...], lease_s: float, restart_after_s: float | None) -> None: ...
+
+
+@runtime_checkable
+class Squeezing(Protocol):
+    """Leaves nodes only so many bytes of memory beyond what they hold."""
+
+    def squeeze(self, fault: str, nodes: tuple[str, ...], leave: int, lease_s: float) -> None: ...
+    def memory(self, nodes: tuple[str, ...]) -> dict[str, NodeMemory]: ...
+
+
+@runtime_checkable
+class Filling(Protocol):
+    """Leaves only so many bytes of the file systems that nodes keep their data on."""
+
+    def fill(self, fault: str, nodes: tuple[str, ...], leave: int, lease_s: float) -> None: ...
+    def try_write(self, nodes: tuple[str, ...], size: int) -> dict[str, NodeDisk]: ...
+
+
+@runtime_checkable
+class Dragging(Protocol):
+    """Slows the disks of nodes: bytes and operations per second, 0 for no limit."""
+
+    def drag(
+        self, fault: str, nodes: tuple[str, ...], lease_s: float, *, write_bps: int, read_bps: int, iops: int
+    ) -> None: ...
+    def time_disk(self, nodes: tuple[str, ...], what: str, amount: int) -> dict[str, float]: ...
 
 
 @runtime_checkable

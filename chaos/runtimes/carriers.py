@@ -123,6 +123,8 @@ ONE_RESOLVER = "all processes of this machine ask the same name server"
 NO_PACKETS = "it carries a stream of bytes, in which nothing comes twice or out of turn"
 NO_NAMESPACE = "the packets of processes can be met only in a network namespace of their own (--sandbox)"
 NO_PROXY = "no link proxy stands between containers"
+NO_GROUP = "processes have no cgroup of their own; containers have"
+NO_DISK = "the data of processes lie on this machine's own disk, which is nobody's to fill"
 
 CLOCKS = Carrier("libfaketime", frozenset({"skewing"}), "libfaketime, preloaded")
 
@@ -133,6 +135,8 @@ SUPERVISOR = (
     _node("supervisor", "throttling", "SIGSTOP and SIGCONT in turn by the supervisor"),
     QUERIES.refused(ONE_RESOLVER),
     CLOCKS.given(lambda: "" if clocks.library() else clocks.NOT_INSTALLED),
+    *(_node("cgroup", what, "limits of a cgroup").refused(NO_GROUP) for what in ("starving", "squeezing", "dragging")),
+    _node("fill file", "filling", "a file in the node's own file system").refused(NO_DISK),
 )
 PROCESS: tuple[Carrier, ...] = (*(one.refused(NO_NAMESPACE) for one in KERNEL), PROXY, *SUPERVISOR)
 IN_SANDBOX: tuple[Carrier, ...] = (*(_boxed(one) for one in (*KERNEL, SS)), PROXY, *SUPERVISOR)
@@ -145,6 +149,10 @@ DOCKER: tuple[Carrier, ...] = (
     _node("cgroup", "throttling", "processor quota in the container's cgroup").given(_engine),
     QUERIES.given(_engine),
     CLOCKS.given(_engine),
+    _node("cgroup", "starving", "the kernel's out-of-memory killer, in the container's cgroup").given(_engine),
+    _node("cgroup", "squeezing", "memory limit of the container's cgroup").given(_engine),
+    _node("cgroup", "dragging", "disk limits of the container's cgroup").given(_engine),
+    _node("fill file", "filling", "a file in the container's own file system").given(_engine),
 )
 SANDBOX = "sandbox"
 """Stands for the runtime `process` in a private network."""

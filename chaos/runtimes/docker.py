@@ -18,8 +18,8 @@ from typing import Any, Self
 from chaos.errors import StackFailed, StorageFailed
 from chaos.model.link import LinkEffect, LinkStats
 from chaos.model.stack import Site, StackSpec
-from chaos.runtimes import control, state
-from chaos.runtimes.base import NodeState
+from chaos.runtimes import control, docker_ways, state
+from chaos.runtimes.base import NodeDisk, NodeMemory, NodeState
 from chaos.runtimes.child import tail
 from chaos.runtimes.docker_attach import attached_site
 from chaos.runtimes.docker_engine import Engine
@@ -82,6 +82,37 @@ class DockerRuntime:
     def fail_names(self, fault: str, nodes: tuple[str, ...], how: str, lease_s: float) -> None:
         """Queries of DNS that leave the container get no answer (`timeout`), or are turned away at once (`refused`)."""
         self._ask("names", fault=fault, nodes=nodes, how=how, lease_s=lease_s)
+
+    def starve(self, fault: str, nodes: tuple[str, ...], lease_s: float, restart_after_s: float | None) -> None:
+        """The kernel's out-of-memory killer ends the container's first process; returns once it is dead."""
+        self._ask("starve", fault=fault, nodes=nodes, lease_s=lease_s, restart_after_s=restart_after_s)
+
+    def squeeze(self, fault: str, nodes: tuple[str, ...], leave: int, lease_s: float) -> None:
+        """`memory.high` of the container's cgroup, in version 1 its limit, in whole MiB."""
+        self._ask("squeeze", fault=fault, nodes=nodes, leave=leave, lease_s=lease_s)
+
+    def memory(self, nodes: tuple[str, ...]) -> dict[str, NodeMemory]:
+        """What the kernel counts."""
+        return {node: docker_ways.memory(self.site, node) for node in nodes}
+
+    def fill(self, fault: str, nodes: tuple[str, ...], leave: int, lease_s: float) -> None:
+        """A file that fills the file system of the container's own that its data are on."""
+        self._ask("fill", fault=fault, nodes=nodes, leave=leave, lease_s=lease_s)
+
+    def try_write(self, nodes: tuple[str, ...], size: int) -> dict[str, NodeDisk]:
+        """Write so many bytes there and a little more, to a file without a name."""
+        return {node: docker_ways.try_write(self.site, node, size) for node in nodes}
+
+    def drag(
+        self, fault: str, nodes: tuple[str, ...], lease_s: float, *, write_bps: int, read_bps: int, iops: int
+    ) -> None:
+        """Limits of the container's cgroup on the device behind its data."""
+        pace = {"rbps": read_bps, "wbps": write_bps, "riops": iops, "wiops": iops}
+        self._ask("drag", fault=fault, nodes=nodes, pace=pace, lease_s=lease_s)
+
+    def time_disk(self, nodes: tuple[str, ...], what: str, amount: int) -> dict[str, float]:
+        """Seconds of a real write, read or number of syncs in the container's cgroup."""
+        return {node: docker_ways.time_disk(self.site, node, what, amount) for node in nodes}
 
     def shape(self, fault: str, links: tuple[str, ...], effect: LinkEffect, lease_s: float, seed: int) -> None:
         """Impair links in the network namespaces of their targets. A rate is shared per target.

@@ -27,9 +27,11 @@ from chaos.model.link import LinkEffect
 from chaos.model.stack import Site
 from chaos.runtimes import control, docker_ways
 from chaos.runtimes.control import BadRequest
+from chaos.runtimes.docker_body import Fill, Strain
 from chaos.runtimes.docker_delay import Delayer, Sockets
 from chaos.runtimes.docker_engine import Engine
 from chaos.runtimes.docker_hands import Hands, Queue, Shape
+from chaos.runtimes.docker_io import Pace
 from chaos.runtimes.docker_leases import AGAIN_S, KERNEL_SLACK_S, ContainerLeases, Lease
 from chaos.runtimes.docker_names import WAYS, Names
 from chaos.runtimes.docker_rules import Order
@@ -119,6 +121,21 @@ class Agent:
         shape = Shape(fault, tuple(links), LinkEffect.model_validate(effect), seed, lease_s + KERNEL_SLACK_S)
         await self._leases.take(Lease(fault, "shape", {targets[name] for name in links}, shape=shape), lease_s)
 
+    async def _do_starve(
+        self, fault: str, nodes: list[str], lease_s: float, restart_after_s: float | None = None
+    ) -> None:
+        await self._leases.take(Lease(fault, "starve", self._known(nodes)), lease_s, restart_after_s)
+
+    async def _do_squeeze(self, fault: str, nodes: list[str], leave: int, lease_s: float) -> None:
+        await self._leases.take(Lease(fault, "squeeze", self._known(nodes), strain=Strain(leave=leave)), lease_s)
+
+    async def _do_fill(self, fault: str, nodes: list[str], leave: int, lease_s: float) -> None:
+        strain = Strain(fills=(Fill(fault, leave),))
+        await self._leases.take(Lease(fault, "fill", self._known(nodes), strain=strain), lease_s)
+
+    async def _do_drag(self, fault: str, nodes: list[str], pace: dict[str, int], lease_s: float) -> None:
+        await self._leases.take(Lease(fault, "drag", self._known(nodes), strain=Strain(pace=Pace(**pace))), lease_s)
+
     async def _do_renew(self, fault: str, lease_s: float) -> None:
         await self._leases.renew(fault, lease_s)
 
@@ -166,7 +183,7 @@ class Agent:
         """Wait for a node that was started or woken; one that another fault holds is not waited for."""
         until = time.monotonic() + HEALTHY_S
         path = self.site.spec.nodes()[node][1].health or "/"
-        while time.monotonic() < until and not self._leases.held(node, "kill", "pause"):
+        while time.monotonic() < until and not self._leases.held(node, "kill", "starve", "pause"):
             with contextlib.suppress(NoAnswer):
                 await asyncio.to_thread(docker_ways.ask_node, self.site, node, path, 1.0)
                 return

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from chaos.errors import NoSuchTarget, StackFailed, UnsafeTarget
 from chaos.model.stack import Container, NodeSpec, Site, StackSpec
-from chaos.runtimes import clocks, docker_clocks, docker_cpu, docker_hands, stackfile
+from chaos.runtimes import clocks, docker_body, docker_clocks, docker_cpu, docker_hands, stackfile
 from chaos.runtimes.docker_engine import Engine, Facts
 
 ENVIRONMENT = "collab-chaos.environment"
@@ -59,6 +59,8 @@ def _container(name: str, node: NodeSpec, facts: Facts) -> Container:
         raise StackFailed(f"{facts.name} still has the processor quota of an earlier run", hint="chaos heal")
     if clocks.is_ours(docker_clocks.read(facts) or ""):
         raise StackFailed(f"{facts.name} still has the wrong clock of an earlier run", hint="chaos heal")
+    if left := docker_body.leftovers(facts, node.data):
+        raise StackFailed(f"{facts.name} still has {left} of an earlier run", hint="chaos heal")
     return Container(
         id=facts.id,
         name=facts.name,
@@ -67,17 +69,17 @@ def _container(name: str, node: NodeSpec, facts: Facts) -> Container:
         addresses=facts.addresses,
         listens=listens,
         steady=facts.steady,
-        lacks=_lacks(facts),
+        lacks=_lacks(facts, node),
         quota_us=quota.quota_us,
         period_us=quota.period_us,
     )
 
 
-def _lacks(facts: Facts) -> dict[str, str]:
+def _lacks(facts: Facts, node: NodeSpec) -> dict[str, str]:
     """What is known before a run of what it cannot suffer."""
-    found = {}
+    found = docker_body.lacks(facts, node.data)
     if not facts.steady:
-        found["lifecycle"] = found["stopping"] = docker_hands.LOOSE_PORTS
+        found["lifecycle"] = found["starving"] = found["stopping"] = docker_hands.LOOSE_PORTS
     if docker_clocks.read(facts) is None:
         found["skewing"] = clocks.NOT_PRELOADED
     if facts.has_ipv6:

@@ -7,11 +7,9 @@ the figures that were there come back exactly. Our quotas are known by their per
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from chaos.errors import StackFailed
+from chaos.runtimes.docker_group import Group, group, unusable
 
-ROOT = Path("/sys/fs/cgroup")
 PERIODS_US = (10_007, 20_011, 50_021, 100_003)
 """Short, so that also a piece of work of 20 ms is slowed; a longer one only where the quota would be too small."""
 SMALLEST_US = 1000
@@ -42,54 +40,28 @@ class Quota:
 
 def read(pid: int) -> Quota:
     """The quota of the container whose first process this is. Raises `StackFailed`."""
-    folder, version = _group(pid)
+    there = _group(pid)
     try:
-        if version == 1:
-            return Quota(_number(folder / "cpu.cfs_quota_us"), _number(folder / "cpu.cfs_period_us"))
-        quota, period = (folder / "cpu.max").read_text().split()
-    except (OSError, ValueError) as error:
-        raise _unusable(folder, error) from error
-    return Quota(UNLIMITED if quota == "max" else int(quota), int(period))
+        if there.version == 1:
+            return Quota(int(there.read("cpu.cfs_quota_us")), int(there.read("cpu.cfs_period_us")))
+        quota, period = there.read("cpu.max").split()
+        return Quota(UNLIMITED if quota == "max" else int(quota), int(period))
+    except ValueError as error:
+        raise unusable(there.folder, error) from error
 
 
 def write(pid: int, quota: Quota) -> None:
     """Put a quota in. Raises `StackFailed`."""
-    folder, version = _group(pid)
-    try:
-        if version == 1:
-            # Without a limit in between, no order of the two files can exceed what a parent allows.
-            (folder / "cpu.cfs_quota_us").write_text(str(UNLIMITED))
-            (folder / "cpu.cfs_period_us").write_text(str(quota.period_us))
-            (folder / "cpu.cfs_quota_us").write_text(str(quota.quota_us))
-            return
-        word = "max" if quota.quota_us == UNLIMITED else str(quota.quota_us)
-        (folder / "cpu.max").write_text(f"{word} {quota.period_us}")
-    except OSError as error:
-        raise _unusable(folder, error) from error
+    there = _group(pid)
+    if there.version == 1:
+        # Without a limit in between, no order of the two files can exceed what a parent allows.
+        there.write("cpu.cfs_quota_us", str(UNLIMITED))
+        there.write("cpu.cfs_period_us", str(quota.period_us))
+        there.write("cpu.cfs_quota_us", str(quota.quota_us))
+        return
+    word = "max" if quota.quota_us == UNLIMITED else str(quota.quota_us)
+    there.write("cpu.max", f"{word} {quota.period_us}")
 
 
-def _number(path: Path) -> int:
-    return int(path.read_text())
-
-
-def _group(pid: int) -> tuple[Path, int]:
-    """The folder of the processor controller, and the version of the hierarchy that it is in."""
-    try:
-        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-    except OSError as error:
-        raise _unusable(Path(f"/proc/{pid}/cgroup"), error) from error
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if "cpu" in controllers.split(","):
-            for mount in (controllers, "cpu"):
-                if (folder := ROOT / mount / path.lstrip("/")).is_dir():
-                    return folder, 1
-        if not controllers and (ROOT / path.lstrip("/") / "cpu.max").exists():
-            return ROOT / path.lstrip("/"), 2
-    raise StackFailed(f"no cgroup that limits processor time is seen for process {pid}", hint="see /proc/PID/cgroup")
-
-
-def _unusable(path: Path, error: Exception) -> StackFailed:
-    return StackFailed(
-        f"the processor quota cannot be read or set: {path}: {error}", hint="it takes root on the engine's own host"
-    )
+def _group(pid: int) -> Group:
+    return group(pid, "cpu", "cpu.max")

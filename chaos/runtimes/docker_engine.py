@@ -45,6 +45,8 @@ class Facts:
     started: str
     sandbox: str
     exit_code: int
+    starved: bool
+    """Whether the kernel's out-of-memory killer met it in its last life, by the engine's own word."""
     restarts: int
     addresses: tuple[str, ...]
     """IPv4, one per network."""
@@ -52,6 +54,10 @@ class Facts:
     exposed: tuple[int, ...]
     published: Mapping[int, int]
     """TCP port inside -> port of this host."""
+    volumes: Mapping[str, str]
+    """Directory inside -> what of this host is mounted there."""
+    config: Mapping[str, Any]
+    """HostConfig: what it is given at each start."""
     steady: bool
     """Whether every published port was asked for by number, so that it is the same after a restart."""
 
@@ -104,6 +110,10 @@ class Engine:
         """SIGKILL; returns once it is dead. One that does not run is no error."""
         with _mapped(f"kill {container[:12]}"), _already():
             self._api.kill(container)
+        self.ended(container)
+
+    def ended(self, container: str) -> None:
+        """Return once the engine knows that it is dead."""
         with _mapped(f"wait for {container[:12]}"):
             self._api.wait(container, timeout=ANSWER_S)
 
@@ -168,11 +178,14 @@ def _facts(said: dict[str, Any]) -> Facts:
         started=state.get("StartedAt") or NEVER,
         sandbox=net.get("SandboxKey") or "",
         exit_code=state.get("ExitCode") or 0,
+        starved=bool(state.get("OOMKilled")),
         restarts=said.get("RestartCount") or 0,
         addresses=tuple(one["IPAddress"] for one in networks.values() if one.get("IPAddress")),
         has_ipv6=any(one.get("GlobalIPv6Address") for one in networks.values()),
         exposed=_exposed(said),
         published=_published(net.get("Ports") or {}),
+        volumes={one["Destination"]: one["Source"] for one in said.get("Mounts") or () if one.get("Source")},
+        config=said["HostConfig"],
         steady=all(port not in {"", "0"} for port in asked),
     )
 

@@ -17,6 +17,7 @@ from chaos.errors import StackFailed
 from chaos.model.link import LinkEffect
 from chaos.model.stack import Container, Site
 from chaos.runtimes import docker_clocks, docker_cpu, docker_shape, kernel_cut
+from chaos.runtimes.docker_body import CALM, Body, Strain
 from chaos.runtimes.docker_delay import Sockets, open_sockets
 from chaos.runtimes.docker_engine import ContainerGone, Engine, Facts
 from chaos.runtimes.docker_names import NameRules, Names
@@ -46,10 +47,13 @@ class Want:
 
     killed: bool = False
     paused: bool = False
+    starved: bool = False
+    """Killed by nobody but the kernel's out-of-memory killer."""
     share: float = 1.0
     offset_s: float = 0.0
     names: tuple[Names, ...] = ()
     shapes: tuple[Shape, ...] = ()
+    strain: Strain = CALM
 
 
 class Queue(NamedTuple):
@@ -77,6 +81,9 @@ class Hands:
         self._addresses = {node: container.addresses for node, container in site.containers.items()}
         self._was: dict[str, docker_cpu.Quota] = {}
         """Quotas of others that ours stand in for."""
+        self._body = Body(site)
+        self._starved = dict.fromkeys(site.containers, 0)
+        """How often the engine said that the out-of-memory killer had ended a node."""
         self._down: set[str] = set()
         self._asked: dict[str, float] = {}
         """Nodes that were asked to end, and the moment (monotonic) at which their time is over."""
@@ -102,7 +109,7 @@ class Hands:
                 return
             raise
         if want.killed:
-            self._kill(node, facts)
+            self._kill(node, facts, starve=want.starved)
             return
         if node in self._down:
             if node in self._asked:  # taken back before it had ended
@@ -114,10 +121,12 @@ class Hands:
         self._clocks.settle(node, facts, want.offset_s)
         if not facts.up:  # it ended by itself, and everything on it with it
             self._forget(node)
+            self._body.ended(node, facts, want.strain)
             return
         self._settle_net(node, facts, want)
         self._names.settle(node, facts, want.names)
         self._settle_quota(node, facts, want)
+        self._body.settle(node, facts, want.strain)
         self._settle_pause(node, facts, want)
 
     def ask_to_end(self, nodes: Iterable[str], grace_s: float) -> None:
@@ -194,16 +203,27 @@ class Hands:
     def _container(self, node: str) -> Container:
         return self.site.containers[node]
 
-    def _kill(self, node: str, facts: Facts) -> None:
+    def _kill(self, node: str, facts: Facts, *, starve: bool) -> None:
         self._refuse_unsteady(node)
         self._forget(node)
-        if facts.up:
-            self._down.add(node)
+        if not facts.up:
+            return
+        self._down.add(node)
+        if starve:
+            self._starve(node, facts)
+        else:
             self._end(node, facts)
 
     def _refuse_unsteady(self, node: str) -> None:
         if not self._container(node).steady:
             raise StackFailed(f"{node} {LOOSE_PORTS}", hint="publish fixed ports in the compose file")
+
+    def _starve(self, node: str, facts: Facts) -> None:
+        if facts.paused:
+            self.engine.unpause(facts.id)
+        self._body.starve(node, facts)
+        self.engine.ended(facts.id)
+        self._starved[node] += self._facts(node).starved
 
     def _end(self, node: str, facts: Facts) -> None:
         """Return once it is dead: it has the time that is left to it, and none if it was not asked."""
@@ -219,6 +239,7 @@ class Hands:
     def _forget(self, node: str) -> None:
         """The process is gone, and with it its namespace and its cgroup."""
         self._was.pop(node, None)
+        self._body.forget(node)
         self._frozen.discard(node)
         self._names.forget(node)
         for key in [key for key in self._put if key[0] == node]:
@@ -302,6 +323,7 @@ class Hands:
             "state": state if facts.up else "down",
             "restarts": facts.restarts,
             "exit_code": None if facts.up else facts.exit_code,
+            "starved": self._starved[node],
             "faults": faults,
         }
 
@@ -322,4 +344,5 @@ class Hands:
             "clock": self._clocks.original(node, facts),
             "quota_us": quota.quota_us,
             "period_us": quota.period_us,
+            **self._body.original(node, facts),
         }

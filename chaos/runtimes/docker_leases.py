@@ -14,6 +14,7 @@ from typing import Any
 
 from chaos.errors import StackFailed
 from chaos.runtimes.control import BadRequest
+from chaos.runtimes.docker_body import CALM, Strain
 from chaos.runtimes.docker_hands import Hands, Shape, Want
 from chaos.runtimes.docker_names import Names
 from chaos.runtimes.report import log
@@ -29,7 +30,7 @@ class Lease:
 
     fault: str
     kind: str
-    """kill, pause, throttle, skew, names or shape."""
+    """kill, starve, pause, throttle, skew, names, shape, squeeze, fill or drag."""
     nodes: set[str]
     share: float = 1.0
     offset_s: float = 0.0
@@ -38,6 +39,7 @@ class Lease:
     """Seconds that a killed node has to end by itself."""
     shape: Shape | None = None
     names: Names | None = None
+    strain: Strain = CALM
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
     expiry: asyncio.TimerHandle | None = None
 
@@ -169,12 +171,14 @@ class ContainerLeases:
     def _want(self, node: str) -> Want:
         on = [lease for lease in self._leases if node in lease.nodes]
         return Want(
-            killed=any(lease.kind == "kill" for lease in on),
+            killed=any(lease.kind in {"kill", "starve"} for lease in on),
+            starved=not any(lease.kind == "kill" for lease in on),
             paused=any(lease.kind == "pause" for lease in on),
             share=min((lease.share for lease in on if lease.kind == "throttle"), default=1.0),
             offset_s=sum(lease.offset_s for lease in on),
             names=tuple(lease.names for lease in on if lease.names is not None),
             shapes=tuple(lease.shape for lease in on if lease.shape is not None),
+            strain=Strain.of(lease.strain for lease in on),
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

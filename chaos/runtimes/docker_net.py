@@ -1,4 +1,4 @@
-"""Into a container's network namespace: with the host's own programs through nsenter, or with one thread of ours."""
+"""Into a container's namespaces: with the host's own programs through nsenter, or with one thread of ours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from chaos.errors import StackFailed
 
 T = TypeVar("T")
 RUN_S = 10.0
-CLONE_NEWNET = 0x40000000
+CLONE_FS = 0x200
+KINDS = {"net": 0x40000000, "mnt": 0x00020000}
+"""Kinds of namespaces that a thread can move to alone, and their flags (CLONE_NEW...)."""
 
 
 class CommandFailed(StackFailed):
@@ -40,8 +42,8 @@ def run(pid: int, *argv: str, stdin: str = "") -> str:
     return done.stdout
 
 
-def inside(pid: int, work: Callable[[], T]) -> T:
-    """Call `work` on a thread that lives in the network namespace of `pid`; its sockets belong there for ever.
+def inside(pid: int, work: Callable[[], T], kind: str = "net") -> T:
+    """Call `work` on a thread in a namespace of `pid`: its sockets belong there for ever, and its paths are theirs.
 
     Raises what `work` raises, and `StackFailed` if the namespace cannot be entered.
     """
@@ -50,7 +52,7 @@ def inside(pid: int, work: Callable[[], T]) -> T:
 
     def body() -> None:
         try:
-            _enter(pid)
+            _enter(pid, kind)
             results.append(work())
         except BaseException as error:  # noqa: BLE001 - carried over to the caller's thread
             failures.append(error)
@@ -63,16 +65,17 @@ def inside(pid: int, work: Callable[[], T]) -> T:
     return results[0]
 
 
-def _enter(pid: int) -> None:
+def _enter(pid: int, kind: str) -> None:
     """Move this thread; it ends there, since the way back is not worth its risks."""
     try:
-        handle = os.open(Path(f"/proc/{pid}/ns/net"), os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(Path(f"/proc/{pid}/ns/{kind}"), os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise StackFailed(f"process {pid} has no network namespace: {error.strerror}") from error
+        raise StackFailed(f"process {pid} has no namespace ({kind}): {error.strerror}") from error
     try:
         libc = ctypes.CDLL(None, use_errno=True)
-        if libc.setns(handle, CLONE_NEWNET):
+        # Only a thread that shares its working directory with no other may change to another tree of files.
+        if (kind == "mnt" and libc.unshare(CLONE_FS)) or libc.setns(handle, KINDS[kind]):
             why = os.strerror(ctypes.get_errno())
-            raise StackFailed(f"the network namespace of {pid} cannot be entered: {why}", hint="it takes root")
+            raise StackFailed(f"the namespace ({kind}) of {pid} cannot be entered: {why}", hint="it takes root")
     finally:
         os.close(handle)

@@ -13,7 +13,7 @@ from typing import Any
 from chaos.errors import ChaosError, StackFailed, StillDirty
 from chaos.model.fault import Undo
 from chaos.model.stack import Site
-from chaos.runtimes import clocks, control, docker_clocks, docker_cpu, docker_shape
+from chaos.runtimes import clocks, control, docker_body, docker_clocks, docker_cpu, docker_shape
 from chaos.runtimes.docker_engine import ContainerGone, Engine, Facts
 from chaos.runtimes.undo import DOCKER_RELEASE
 
@@ -31,7 +31,7 @@ def docker_release(site: Site, fault: str) -> Undo:
     return Undo(
         primitive=DOCKER_RELEASE,
         arguments={"agent": site.supervisor, "fault": fault, "containers": containers},
-        says="let the agent take it back; else unpause, start, restore the quota, take out our rules",
+        says="let the agent take it back; else unpause, start, restore limits, take out our rules",
     )
 
 
@@ -86,7 +86,7 @@ def _one(engine: Engine, fault: str, was: dict[str, Any]) -> list[str]:
     if not facts.up:
         # A container that somebody else has started and stopped since is theirs to start again.
         if not was["running"] or facts.started != was["started"]:
-            return []
+            return list(docker_body.undo_stopped(facts, fault, was))
         engine.start(facts.id)
         facts = engine.facts(facts.id)
         done.append("started")
@@ -96,6 +96,7 @@ def _one(engine: Engine, fault: str, was: dict[str, Any]) -> list[str]:
     if was.get("clock") is not None and clocks.is_ours(docker_clocks.read(facts) or ""):
         docker_clocks.write(facts, was["clock"])
         done.append("given its clock back")
+    done += docker_body.undo(facts, fault, was)
     if facts.paused and not was["paused"] and facts.started == was["started"]:
         engine.unpause(facts.id)
         done.append("unpaused")

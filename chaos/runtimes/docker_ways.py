@@ -6,9 +6,10 @@ import contextlib
 import functools
 from pathlib import Path
 
-from chaos.errors import ChaosError
+from chaos.errors import ChaosError, StackFailed
 from chaos.model.stack import Site
-from chaos.runtimes import dns, http
+from chaos.runtimes import dns, docker_body, docker_disk, docker_io, docker_memory, http
+from chaos.runtimes.base import NodeDisk, NodeMemory
 from chaos.runtimes.docker_engine import Engine, Facts
 from chaos.runtimes.docker_net import inside
 from chaos.runtimes.http import Answer, NoAnswer
@@ -47,6 +48,31 @@ def look_up(site: Site, node: str, *, tcp: bool, timeout_s: float) -> str:
         return inside(facts.pid, functools.partial(dns.ask, server, facts.name, tcp=tcp, timeout_s=timeout_s))
     except (ChaosError, OSError) as error:
         return str(error)
+
+
+def memory(site: Site, node: str) -> NodeMemory:
+    """What the kernel counts of the container's memory. Raises `StackFailed`."""
+    found = docker_memory.figures(_running(site, node))
+    return NodeMemory(held=found.held, limit=found.limit, hits=found.hits)
+
+
+def try_write(site: Site, node: str, size: int) -> NodeDisk:
+    """A real write where the container has its data, which leaves nothing. Raises `StackFailed`."""
+    found = docker_disk.try_write(_running(site, node), docker_body.data_of(site, node), size)
+    return NodeDisk(free=found.free, refused=found.refused, fills=found.fills)
+
+
+def time_disk(site: Site, node: str, what: str, amount: int) -> float:
+    """Seconds of real work on its disk, by who is held as the container is. Raises `StackFailed`."""
+    return docker_io.timed(_running(site, node), docker_body.data_of(site, node), what, amount)
+
+
+def _running(site: Site, node: str) -> int:
+    with contextlib.closing(Engine()) as engine:
+        facts = engine.facts(site.containers[node].id)
+    if not facts.up:
+        raise StackFailed(f"{facts.name} does not run")
+    return facts.pid
 
 
 def _from(pid: int, ask: functools.partial[Answer]) -> Answer:

@@ -17,6 +17,7 @@ import pytest
 
 from chaos.engine.injector import Injector
 from chaos.engine.ledger import Ledger
+from chaos.errors import StackFailed
 from chaos.faults import registry
 from chaos.runtimes.carriers import survey
 from chaos.runtimes.process import start_stack
@@ -61,6 +62,13 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 ELSEWHERE = {"clock_skew"}
 """What takes more than these processes: tests/integration/test_clocks.py."""
+ONLY_THERE: dict[str, dict[str, Any]] = {
+    "disk_full": {"target": {"node": "web"}},
+    "disk_slow": {"target": {"node": "web"}, "write_kb_s": 100},
+    "memory_pressure": {"target": {"node": "web"}},
+    "oom": {"target": {"node": "web"}},
+}
+"""What nothing carries on processes: `tests/integration/test_docker_faults.py` has them on containers."""
 DURATION_S = 1.5
 USERS = 5
 
@@ -182,6 +190,20 @@ def carried(fault: type[Fault]) -> bool:
     asks = fault.example().asks()
     found = survey("process", asks)
     return all(found.means(ask, ()).carrier for ask in asks)
+
+
+@pytest.mark.parametrize("name", sorted(ONLY_THERE))
+def test_what_processes_cannot_suffer_touches_nothing(name: str, stack: RunningStack, ledger: Ledger) -> None:
+    """The plan refuses it with the reason; were it injected all the same, it would end before anything is done."""
+    fault = registry()[name].model_validate({**ONLY_THERE[name], "duration": DURATION_S})
+    (ask,) = fault.asks()
+    means = survey("process", (ask,)).means(ask, ("web",))
+    assert not means.carrier
+    assert all(one.why_not for one in means.instead_of)
+    with pytest.raises(StackFailed, match="knows no"):
+        Injector(stack.runtime, ledger, 1, threading.Event(), Told()).run(fault, name)
+    assert stack.runtime.active() == ()
+    assert ledger.open_entries() == ()
 
 
 @pytest.mark.parametrize("name", sorted(ARGUMENTS))

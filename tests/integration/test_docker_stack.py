@@ -57,7 +57,7 @@ def embedded() -> Iterator[Site]:
             until(lambda: all(_answers(site, node) for node in site.containers), 60)
             yield site
         finally:
-            subprocess.run([*compose, "down", "-t", "1"], env=env, check=False, capture_output=True)
+            subprocess.run([*compose, "down", "-v", "-t", "1"], env=env, check=False, capture_output=True)
 
 
 @pytest.fixture(scope="module")

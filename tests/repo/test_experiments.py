@@ -31,8 +31,12 @@ WITHOUT_EXPERIMENT = {
     "burst_loss": "network_congestion has its even loss; lossy links in bursts are told in docs/docker.md",
     "clock_skew": "takes a library that not every machine has",
     "corrupt": "on a stack without TLS a changed byte is a changed edit, so no such stack can pass",
+    "disk_full": "takes containers",
+    "disk_slow": "takes containers",
     "dns_failure": "takes containers",
     "duplicate": "takes a carrier of packets: containers or a sandbox",
+    "memory_pressure": "takes containers",
+    "oom": "takes containers",
     "reorder": "takes a carrier of packets: containers or a sandbox",
 }
 """Faults that no shipped experiment shows, and why."""

@@ -1,12 +1,14 @@
 """An append-only file of records: group commit with fsync, replay at start, a torn tail is cut off.
 
 Record = length (u32, big endian), CRC-32 of the payload (u32), payload. A record counts once the fsync that
-covers it has returned; callers hear of it through a callback, many callers per fsync.
+covers it has returned; callers hear of it through a callback, many callers per fsync. On a full disk everything
+waits until there is room: nothing is promised meanwhile, and nothing that was promised is lost.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import select
@@ -18,6 +20,9 @@ from pathlib import Path
 
 HEAD = struct.Struct(">II")
 LARGEST = 64 * 2**20
+FULL = {errno.ENOSPC, errno.EDQUOT}
+AGAIN_S = 0.1
+"""How often a full disk is tried again."""
 
 
 class AppendLog:
@@ -32,7 +37,11 @@ class AppendLog:
         self._waiting: list[Callable[[], None]] = []
         self._writing = False
         self._wake = asyncio.Event()
+        self._whole = 0
+        """Bytes of the file that are whole records."""
         self.syncs = 0
+        self.refused = 0
+        """Writes for which there was no room on the disk."""
 
     def _lock(self, wait_s: float) -> None:
         deadline = time.monotonic() + wait_s
@@ -53,8 +62,7 @@ class AppendLog:
         while payload := _record(data, at):
             yield payload
             at += HEAD.size + len(payload)
-        os.ftruncate(self._fd, at)
-        os.lseek(self._fd, at, os.SEEK_SET)
+        self._cut(at)
         os.fsync(self._fd)
         _sync_directory(self._path.parent)
 
@@ -72,7 +80,10 @@ class AppendLog:
             callback()
 
     async def run(self) -> None:
-        """Write and sync for ever. OSError ends it: a store that cannot write must stop, not guess."""
+        """Write and sync for ever, waiting for room on a full disk.
+
+        Any other OSError ends it, and so does one of the sync: a store that cannot write must stop, not guess.
+        """
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -80,19 +91,36 @@ class AppendLog:
             waiting, self._waiting = self._waiting, []
             self._writing = True
             try:
-                await asyncio.to_thread(self._write, data)
+                while not await asyncio.to_thread(self._write, data):  # noqa: ASYNC110 - room on a disk has no event
+                    await asyncio.sleep(AGAIN_S)
             finally:
                 self._writing = False
             for callback in waiting:
                 callback()
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> bool:
+        """Write and sync all of it, or, where the disk has no room for it, none; says which."""
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            self.refused += 1
+            self._cut(self._whole)
+            return False
         if data:
             os.fsync(self._fd)
             self.syncs += 1
+            self._whole += len(data)
+        return True
+
+    def _cut(self, at: int) -> None:
+        """End the file after so many bytes."""
+        os.ftruncate(self._fd, at)
+        os.lseek(self._fd, at, os.SEEK_SET)
+        self._whole = at
 
 
 def _record(data: bytes, at: int) -> bytes:

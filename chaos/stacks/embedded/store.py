@@ -51,7 +51,7 @@ class Store(Node):
             self._leases.replay(record)
 
     async def run(self) -> None:
-        """Serve until told to end; a disk that refuses a write ends the process."""
+        """Serve until told to end; a disk that fails ends the process, a full one keeps answers waiting."""
         self.load()
         writer = asyncio.create_task(self._log.run())
         serving = asyncio.create_task(self.serve(self.handle, self.admit))
@@ -72,6 +72,7 @@ class Store(Node):
             "sessions": self._leases.sessions(),
             "leases": len(self._leases.owners()),
             "log_syncs": self._log.syncs,
+            "log_refused": self._log.refused,
             "updates": sum(map(len, self._updates.values())),
         }
 
