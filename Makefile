@@ -37,8 +37,9 @@ test-backends: venv ## only the tests against real third-party servers (need nod
 test-clean-runs: venv ## 20 runs of each shipped experiment on a healthy stack; resumable, about two hours
 	$(BIN)/python -m tests.longer.clean_runs
 
-soak: venv ## 200 kills of the conductor at random points of random faults; prints what is left: 0
-	$(BIN)/python -m tests.longer.kill_soak
+soak: venv ## kills at every step of every fault, then 200 at random, on processes and containers; prints what is left: 0
+	$(BIN)/python -m tests.longer.kill_soak --matrix
+	$(BIN)/python -m tests.longer.kill_soak --times 200
 
 lint: venv ## style, types and the arrows between rooms
 	$(BIN)/ruff check .

@@ -163,21 +163,31 @@ def _serving(made: Cans) -> None:
 
 
 def snapshot(container: str) -> dict[str, Any]:
+    """All that a fault may change of a container, and of this host for its sake."""
     with contextlib.closing(Engine()) as engine:
         facts = engine.facts(container)
-    state = {"status": facts.status, "id": facts.id}
+    state = {"id": facts.id, "status": facts.status, "restarts": facts.restarts}
     if not facts.up:
         return state
-    quota = docker_cpu.read(facts.pid)
-    saved = run(facts.pid, "iptables-save")
+    host = _host_side(facts.pid)
+    return {
+        **state,
+        "quota": docker_cpu.read(facts.pid),
+        "rules": _rules(run(facts.pid, "iptables-save")),
+        "host rules": [rule for rule in _rules(run(0, "iptables-save")) if "cc-" in rule or "collab-chaos" in rule],
+        "tc": _tc(facts.pid, "eth0"),
+        "host tc": _tc(0, host),
+        "namespace": Path(facts.sandbox).exists(),
+    }
+
+
+def _rules(saved: str) -> list[str]:
     # The engine's own name server gets other ports at each start.
-    rules = [line for line in saved.splitlines() if re.match(r"-A|:\S+ - ", line) and "127.0.0.11" not in line]
-    discs = [run(facts.pid, "tc", kind, "show", *_dev(facts.pid, kind)) for kind in ("qdisc", "class", "filter")]
-    return {**state, "quota": quota, "rules": rules, "tc": discs, "host": _host_side(facts.pid)}
+    return [line for line in saved.splitlines() if re.match(r"-A|:\S+ - ", line) and "127.0.0.11" not in line]
 
 
-def _dev(pid: int, kind: str) -> tuple[str, ...]:
-    return () if kind == "qdisc" else ("dev", "eth0")
+def _tc(pid: int, device: str) -> list[str]:
+    return [run(pid, "tc", kind, "show", "dev", device) for kind in ("qdisc", "class", "filter")]
 
 
 def _host_side(pid: int) -> str:
@@ -185,4 +195,4 @@ def _host_side(pid: int) -> str:
     assert index
     name = re.search(rf"^{index[1]}: (\S+?)@", run(0, "ip", "link"), re.MULTILINE)
     assert name
-    return run(0, "tc", "qdisc", "show", "dev", name[1])
+    return name[1]

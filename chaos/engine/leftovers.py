@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from chaos.engine import runs
 from chaos.engine.ledger import Entry, Ledger, directory, ledgers
 from chaos.errors import ChaosError, StillDirty, StorageFailed, UsageError
+from chaos.runtimes import state
 from chaos.runtimes.process import ProcessRuntime, list_stacks, stop_stack
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ def heal(wanted: Collection[str] | None = None, *, every: bool = False, dry: boo
     for known in runs.abandoned():
         if not wanted or known.run in wanted:
             _end_stack(known, done, dry=dry)
+    if not dry:
+        with contextlib.suppress(StorageFailed):
+            state.living()  # and the folders of those that died are gone
     return done
 
 
