@@ -7,10 +7,10 @@ BIN = $(VENV)/bin
 EXPERIMENT ?= experiments/network_congestion.json
 TESTS ?=
 
-.PHONY: help venv demo test test-deps test-quick test-backends test-clean-runs soak lint bench lock clean
+.PHONY: help venv demo test test-deps test-quick test-backends test-clean-runs test-kill-shipped soak lint bench lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
 
 venv: ## a virtual environment in .venv with everything that development needs
 	@VENV=$(VENV) .ci/venv dev
@@ -40,6 +40,9 @@ test-clean-runs: venv ## 20 runs of each shipped experiment on a healthy stack; 
 soak: venv ## kills at every step of every fault, then 200 at random, on processes and containers; prints what is left: 0
 	$(BIN)/python -m tests.longer.kill_soak --matrix
 	$(BIN)/python -m tests.longer.kill_soak --times 200
+
+test-kill-shipped: venv ## kill -9 in the middle of each shipped experiment on the compose stack; needs a Docker engine
+	$(BIN)/python -m tests.longer.kill_shipped
 
 lint: venv ## style, types and the arrows between rooms
 	$(BIN)/ruff check .

@@ -166,7 +166,8 @@ def snapshot(container: str) -> dict[str, Any]:
     """All that a fault may change of a container, and of this host for its sake."""
     with contextlib.closing(Engine()) as engine:
         facts = engine.facts(container)
-    state = {"id": facts.id, "status": facts.status, "restarts": facts.restarts}
+        notes = sorted(note.did for note in engine.notes() if note.container == facts.id)
+    state = {"id": facts.id, "status": facts.status, "restarts": facts.restarts, "notes": notes}
     if not facts.up:
         return state
     host = _host_side(facts.pid)

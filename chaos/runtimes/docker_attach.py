@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from chaos.errors import NoSuchTarget, StackFailed, UnsafeTarget
 from chaos.model.stack import Container, NodeSpec, Site, StackSpec
 from chaos.runtimes import docker_cpu, stackfile
-from chaos.runtimes.docker_engine import Engine, Facts
+from chaos.runtimes.docker_engine import ENVIRONMENT, Engine, Facts
 
-ENVIRONMENT = "collab-chaos.environment"
-"""A container that carries this label with another word than staging is never attacked."""
 LOCAL_ONLY = "the faults reach containers through this host's own /proc and network namespaces"
 
 

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import docker
 import docker.errors
@@ -19,6 +19,7 @@ import docker.utils
 import requests.exceptions
 
 from chaos.errors import StackFailed, UsageError
+from chaos.runtimes.docker_cpu import DEFAULT_PERIOD_US, UNLIMITED, Quota
 
 ANSWER_S = 10
 """Bound of every request but the stream of events."""
@@ -26,10 +27,23 @@ EVENTS_S = 3600
 """After so long without any event the stream is asked for again."""
 SOCKET = "unix:///var/run/docker.sock"
 NEVER = "0001-01-01T00:00:00Z"
+ENVIRONMENT = "collab-chaos.environment"
+"""A container that carries this label with another word than staging is never attacked."""
+PAUSED, STOPPED = "paused", "stopped"
+NOTE, ON, SINCE = "collab-chaos.note", "collab-chaos.container", "collab-chaos.started"
+"""Labels of a note: what was done, to which container, under which StartedAt."""
 
 
 class ContainerGone(StackFailed):
     """The engine knows no container of this id."""
+
+
+class Note(NamedTuple):
+    """Kept by the engine of what was done to a container and leaves no mark on it."""
+
+    did: str
+    container: str
+    started: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,8 @@ class Facts:
     """TCP port inside -> port of this host."""
     steady: bool
     """Whether every published port was asked for by number, so that it is the same after a restart."""
+    quota: Quota
+    """Of the engine's configuration, which is what a restart would bring."""
 
     @property
     def up(self) -> bool:
@@ -122,6 +138,24 @@ class Engine:
         with _mapped(f"unpause {container[:12]}"), _already():
             self._api.unpause(container)
 
+    def note(self, did: str, facts: Facts) -> None:
+        """Keep in the engine that this is about to be done to a container: an empty volume with labels."""
+        labels = {NOTE: did, ON: facts.id, SINCE: facts.started}
+        with _mapped(f"note on {facts.name}"):
+            self._api.create_volume(_note_name(did, facts.id), labels=labels)
+
+    def forget(self, did: str, container: str) -> None:
+        """Tear a note up; one that is not there is no error."""
+        with contextlib.suppress(ContainerGone), _mapped(f"note on {container[:12]}"):
+            self._api.remove_volume(_note_name(did, container))
+
+    def notes(self) -> tuple[Note, ...]:
+        """What was noted and not torn up."""
+        with _mapped("list notes"):
+            found = self._api.volumes(filters={"label": NOTE}).get("Volumes") or []
+        labels = [one.get("Labels") or {} for one in found]
+        return tuple(Note(one[NOTE], one.get(ON, ""), one.get(SINCE, "")) for one in labels)
+
     def logs(self, container: str, lines: int) -> tuple[str, ...]:
         """The last lines of its output."""
         with _mapped(f"logs of {container[:12]}"):
@@ -133,6 +167,10 @@ class Engine:
         with contextlib.closing(_client(EVENTS_S)) as api:
             for event in api.events(decode=True, filters={"type": "container", "event": ["start"]}):
                 yield event["id"]
+
+
+def _note_name(did: str, container: str) -> str:
+    return f"collab-chaos-{did}-{container}"
 
 
 def _knock() -> None:
@@ -168,7 +206,15 @@ def _facts(said: dict[str, Any]) -> Facts:
         exposed=_exposed(said),
         published=_published(net.get("Ports") or {}),
         steady=all(port not in {"", "0"} for port in asked),
+        quota=_quota(said["HostConfig"]),
     )
+
+
+def _quota(config: dict[str, Any]) -> Quota:
+    period = config.get("CpuPeriod") or DEFAULT_PERIOD_US
+    if nano := config.get("NanoCpus"):
+        return Quota(nano * period // 10**9, period)
+    return Quota(config.get("CpuQuota") or UNLIMITED, period)
 
 
 def _exposed(said: dict[str, Any]) -> tuple[int, ...]:

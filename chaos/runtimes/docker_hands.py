@@ -17,7 +17,7 @@ from chaos.model.link import LinkEffect
 from chaos.model.stack import Container, Site
 from chaos.runtimes import docker_cpu, docker_shape
 from chaos.runtimes.docker_delay import open_queue, open_sender
-from chaos.runtimes.docker_engine import ContainerGone, Engine, Facts
+from chaos.runtimes.docker_engine import PAUSED, STOPPED, ContainerGone, Engine, Facts
 from chaos.runtimes.docker_net import inside
 from chaos.runtimes.docker_rules import Order, Way, delays, queue
 
@@ -80,6 +80,7 @@ class Hands:
             facts = self._facts(node)
         except ContainerGone:
             self._forget(node)
+            self.engine.forget(STOPPED, self._container(node).id)
             if want == Want():  # nothing is left that could be taken back
                 return
             raise
@@ -89,6 +90,7 @@ class Hands:
         if node in self._down:
             self.engine.start(facts.id)
             self._down.discard(node)
+            self.engine.forget(STOPPED, facts.id)
             facts = self._facts(node)
             self._addresses[node] = facts.addresses
         if not facts.up:  # it ended by itself, and everything on it with it
@@ -151,6 +153,7 @@ class Hands:
         if not facts.up:
             return
         self._down.add(node)
+        self.engine.note(STOPPED, facts)
         if facts.paused:
             self.engine.unpause(facts.id)
         self.engine.kill(facts.id)
@@ -158,18 +161,22 @@ class Hands:
     def _forget(self, node: str) -> None:
         """The process is gone, and with it its namespace and its cgroup."""
         self._was.pop(node, None)
-        self._frozen.discard(node)
+        if node in self._frozen:
+            self._frozen.discard(node)
+            self.engine.forget(PAUSED, self._container(node).id)
         for key in [key for key in self._put if key[0] == node]:
             self._drop_queues(*key)
             del self._put[key]
 
     def _settle_pause(self, node: str, facts: Facts, want: Want) -> None:
         if want.paused and not facts.paused:
+            self.engine.note(PAUSED, facts)
             self.engine.pause(facts.id)
             self._frozen.add(node)
         elif not want.paused and node in self._frozen:
             self.engine.unpause(facts.id)
             self._frozen.discard(node)
+            self.engine.forget(PAUSED, facts.id)
 
     def _settle_quota(self, node: str, facts: Facts, want: Want) -> None:
         if want.share < 1:

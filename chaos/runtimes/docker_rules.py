@@ -7,6 +7,7 @@ never let past what an earlier fault drops.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -154,6 +155,12 @@ def ours(saved: str, fault: str) -> tuple[dict[str, list[str]], dict[str, list[s
         elif line.startswith("-A ") and line.split()[1] in WAYS_IN.values() and line.split()[-1] in names:
             jumps.setdefault(table, []).append(line)
     return chains, jumps
+
+
+def faults(saved: str) -> tuple[str, ...]:
+    """Ids of the faults whose jumps stand in the output of `iptables-save`; a chain of the name alone is not ours."""
+    found = re.findall(rf'^-A .*--comment "{mark("(.+?)")}" -j (cc-[0-9a-f]{{8}}-[io])$', saved, re.MULTILINE)
+    return tuple(dict.fromkeys(fault for fault, name in found if name == chain(fault, name[-1])))
 
 
 def remove(saved: str, fault: str) -> str:

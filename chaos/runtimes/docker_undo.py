@@ -13,7 +13,7 @@ from chaos.errors import ChaosError, StackFailed, StillDirty
 from chaos.model.fault import Undo
 from chaos.model.stack import Site
 from chaos.runtimes import control, docker_cpu, docker_shape
-from chaos.runtimes.docker_engine import ContainerGone, Engine, Facts
+from chaos.runtimes.docker_engine import PAUSED, STOPPED, ContainerGone, Engine, Facts
 from chaos.runtimes.undo import DOCKER_RELEASE
 
 RELEASE_S = 30.0
@@ -68,6 +68,8 @@ def _by_hand(engine: Engine, fault: str, containers: dict[str, Any]) -> str:
     for node, was in containers.items():
         try:
             done += [f"{node} {what}" for what in _one(engine, fault, was)]
+            for did in (PAUSED, STOPPED):
+                engine.forget(did, was["id"])
         except ContainerGone:
             continue
         except ChaosError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import psutil
 from kill_rig import WITHIN_S, files
@@ -15,13 +15,19 @@ from chaos.runtimes.state import root
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from docker_engine import Cans
+
+class Containers(Protocol):
+    """What can be looked at as a whole."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that a fault may change."""
+
 
 OUTSIDE = ("containers", "processes")
 """Everything but what is on disk: that waits for `chaos heal`."""
 
 
-def snapshot(cans: Cans, spared: Collection[int] = ()) -> dict[str, Any]:
+def snapshot(cans: Containers, spared: Collection[int] = ()) -> dict[str, Any]:
     """Everything that a fault could have left; `spared` are processes of the test itself."""
     try:
         containers: Any = cans.snapshot()
@@ -30,7 +36,7 @@ def snapshot(cans: Cans, spared: Collection[int] = ()) -> dict[str, Any]:
     return {"containers": containers, "processes": ours(spared), "files": files()}
 
 
-def settled(cans: Cans, before: dict[str, Any], spared: Collection[int], *parts: str) -> dict[str, Any]:
+def settled(cans: Containers, before: dict[str, Any], spared: Collection[int], *parts: str) -> dict[str, Any]:
     """A snapshot that equals the one before (in these parts), or the last one taken within the promised time."""
     until = time.monotonic() + WITHIN_S
     while True:
