@@ -85,7 +85,7 @@ def engine_or_skip() -> None:
         pytest.skip(f"not on this machine: {', '.join(absent)}; {HINT}")
     try:
         with contextlib.closing(Engine()) as engine:
-            if not engine.local:
+            if not engine.where.local:
                 pytest.skip("DOCKER_HOST names an engine on another host")
     except ChaosError as error:
         pytest.skip(f"{error.message}; {HINT}")

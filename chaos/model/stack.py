@@ -135,6 +135,8 @@ class Site(Frozen):
     """Path of the link proxy's control socket; empty: no links."""
     containers: dict[str, Container] = {}
     """Runtime docker: node -> its container."""
+    helper: bool = False
+    """Runtime docker: only a helper container beside them reaches them."""
     directory: str = ""
     """Holds logs, data and this value as `site.json`."""
 

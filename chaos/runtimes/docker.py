@@ -195,8 +195,9 @@ def _start_agent(site: Site, folder: state.StackFolder) -> subprocess.Popen[byte
     except OSError as error:
         raise StorageFailed(f"{folder.path} cannot be written: {error.strerror}", hint="free some space") from error
     with log:
+        module = "chaos.runtimes.docker_bridge" if site.helper else "chaos.runtimes.docker_agent"
         agent = subprocess.Popen(
-            [sys.executable, "-m", "chaos.runtimes.docker_agent", str(orders)],
+            [sys.executable, "-m", module, str(orders)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -2,7 +2,8 @@
 
 It outlives its conductor: its stdin is a pipe to it, and when that ends, by whatever end, everything is taken back
 and the agent ends too. It tells its starter on stdout {"say": "ready"} or {"say": "failed", "why"}. The verbs of
-its control socket are those of the supervisor, and `shape` and `stats`, which a link proxy has elsewhere.
+its control socket are those of the supervisor, and `shape` and `stats`, which a link proxy has elsewhere. In a
+helper container there is no such socket: requests come in on stdin (`docker_far`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from typing import Any
 from chaos.errors import ChaosError, StackFailed
 from chaos.model.link import LinkEffect
 from chaos.model.stack import Site
-from chaos.runtimes import control, docker_ways
+from chaos.runtimes import control, docker_far, docker_ways
 from chaos.runtimes.control import BadRequest
 from chaos.runtimes.docker_delay import Delayer
 from chaos.runtimes.docker_engine import Engine
@@ -46,12 +47,16 @@ class Agent:
 
     def __init__(self, orders: dict[str, Any]) -> None:
         self.site = Site.model_validate(orders["site"])
+        engine = Engine()
+        if far := "engine" in orders:
+            self.site = docker_far.settled_in(self.site, engine, orders["engine"])
         self._loop = asyncio.get_running_loop()
         self._end = asyncio.Event()
         self._worker = ThreadPoolExecutor(1, "hands")
         self._delayers: dict[Queue, Delayer] = {}
-        self._hands = Hands(self.site, Engine(), self._on_queue, self._off_queue)
+        self._hands = Hands(self.site, engine, self._on_queue, self._off_queue)
         self._leases = ContainerLeases(self._hands, self._worker)
+        self._far = docker_far.FarEnd(self.handle, self._end.set) if far else None
 
     async def run(self) -> None:
         """Serve until the owner's pipe ends or `stop` is asked, then take everything back."""
@@ -60,14 +65,23 @@ class Agent:
             signal.signal(deaf, lambda *_: None)
         self._loop.add_reader(0, self._owner)
         threading.Thread(target=self._watch, name="events", daemon=True).start()
+        async with self._served():
+            tell({"say": "ready"})
+            try:
+                await self._end.wait()
+            finally:
+                await self._take_back()
+
+    @contextlib.asynccontextmanager
+    async def _served(self) -> AsyncIterator[None]:
+        """The control socket; a helper container has none."""
+        if self._far is not None:
+            yield
+            return
         server = await control.serve(self.site.supervisor, self.handle)
-        tell({"say": "ready"})
-        try:
-            await self._end.wait()
-        finally:
-            await self._take_back()
-            server.close()
-            control.withdraw(self.site.supervisor)
+        yield
+        server.close()
+        control.withdraw(self.site.supervisor)
 
     async def handle(self, request: dict[str, Any]) -> Any:
         """Answer one request of the control socket."""
@@ -130,6 +144,12 @@ class Agent:
                 self._add(stats, node, fault, counted)
         return stats
 
+    async def _do_ask_node(self, node: str, get: str, within_s: float) -> dict[str, Any]:
+        return docker_ways.told(await asyncio.to_thread(docker_ways.ask_node, self.site, node, get, within_s))
+
+    async def _do_ask_through(self, link: str, get: str, within_s: float) -> dict[str, Any]:
+        return docker_ways.told(await asyncio.to_thread(docker_ways.ask_through, self.site, link, get, within_s))
+
     async def _do_stop(self) -> None:
         self._loop.call_soon(self._end.set)
 
@@ -165,9 +185,12 @@ class Agent:
             await asyncio.sleep(0.1)
 
     def _owner(self) -> None:
-        if not os.read(0, 4096):
+        data = os.read(0, 65536)
+        if not data:
             self._loop.remove_reader(0)
             self._end.set()
+        elif self._far is not None:
+            self._far.hear(data)
 
     def _watch(self) -> None:
         """Starts of our containers, from a thread of their own: an engine that ends its stream is asked again."""

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from chaos.errors import ChaosError
 from chaos.model.stack import Site
-from chaos.runtimes import control, docker_cpu, docker_shape
-from chaos.runtimes.docker_engine import ENVIRONMENT, PAUSED, STOPPED, ContainerGone, Engine, Facts, Note
+from chaos.runtimes import control, docker_cpu, docker_helper, docker_shape
+from chaos.runtimes.docker_engine import ENVIRONMENT, HELPER, PAUSED, STOPPED, ContainerGone, Engine, Facts, Note
 from chaos.runtimes.state import root
 
 AGENT = "chaos.runtimes.docker_agent"
@@ -38,6 +38,9 @@ class Swept:
 def look(*, dry: bool = False) -> Swept:
     """Sweep the engine of this environment. Raises `UsageError` where none answers, `StackFailed`."""
     with contextlib.closing(Engine()) as engine:
+        found = {facts.name: facts for facts in engine.find({})}
+        if docker_helper.is_needed(engine, engine.about(), found):
+            return Swept(**docker_helper.once(engine, "sweep", dry=dry))
         return sweep(engine, dry=dry)
 
 
@@ -47,7 +50,7 @@ def sweep(engine: Engine, *, dry: bool = False) -> Swept:
     held = _leave_to_agents(swept, dry=dry)
     notes = engine.notes()
     for facts in engine.find({}):
-        if facts.id in held or facts.labels.get(ENVIRONMENT, "staging") != "staging":
+        if facts.id in held or HELPER in facts.labels or facts.labels.get(ENVIRONMENT, "staging") != "staging":
             continue
         on_it = tuple(note for note in notes if note.container == facts.id)
         try:
@@ -104,7 +107,8 @@ def _start(engine: Engine, facts: Facts, notes: tuple[Note, ...], *, dry: bool) 
 def _calm(engine: Engine, facts: Facts, notes: tuple[Note, ...], *, dry: bool) -> Iterator[str]:
     if not facts.up:
         return
-    if rules := docker_shape.marked(facts.pid):
+    # In the host's own network lie the other ends of what agents hold elsewhere.
+    if facts.network != "host" and (rules := docker_shape.marked(facts.pid)):
         if not dry:
             docker_shape.clear(facts.pid)
         yield f"rules of {', '.join(rules)}"

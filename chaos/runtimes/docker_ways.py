@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from typing import Any
 
-from chaos.errors import ChaosError
+from chaos.errors import ChaosError, StackFailed
 from chaos.model.stack import Site
-from chaos.runtimes import http
+from chaos.runtimes import control, http
 from chaos.runtimes.docker_engine import Engine, Facts
 from chaos.runtimes.docker_net import inside
 from chaos.runtimes.http import Answer, NoAnswer
 
 LOOPBACK = "127.0.0.1"
+SLACK_S = 10.0
+"""For the way to a helper container and back."""
 
 
 def ask_node(site: Site, node: str, path: str, timeout_s: float) -> Answer:
     """GET from within the container's own network namespace, which no link passes. Raises `NoAnswer`."""
+    if site.helper:
+        return _by_agent(site, "ask_node", timeout_s, node=node, get=path)
     facts = _facts(site, node)
     return _from(facts.pid, functools.partial(http.get, site.containers[node].listens, path, timeout_s, LOOPBACK))
 
 
 def ask_through(site: Site, link: str, path: str, timeout_s: float) -> Answer:
     """GET through a link: from its source's namespace, or for users from this host. Raises `NoAnswer`."""
+    if site.helper:
+        return _by_agent(site, "ask_through", timeout_s, link=link, get=path)
     ends = next(one for one in site.spec.links if one.name == link)
     if link in site.link_ports:
         return http.get(site.link_ports[link], path, timeout_s)
@@ -33,6 +40,20 @@ def ask_through(site: Site, link: str, path: str, timeout_s: float) -> Answer:
     if ends.source not in site.containers:
         return ask()
     return _from(_facts(site, ends.source).pid, ask)
+
+
+def told(answer: Answer) -> dict[str, Any]:
+    """An answer as the agent in a helper container passes it on."""
+    return {"status": answer.status, "body": answer.body.decode("latin-1"), "elapsed_s": answer.elapsed_s}
+
+
+def _by_agent(site: Site, do: str, within_s: float, **what: str) -> Answer:
+    """Have it asked where the containers are. Raises `NoAnswer`."""
+    try:
+        said = control.call(site.supervisor, do, timeout_s=within_s + SLACK_S, within_s=within_s, **what)
+    except StackFailed as error:
+        raise NoAnswer(error.message) from error
+    return Answer(said["status"], said["body"].encode("latin-1"), said["elapsed_s"])
 
 
 def _from(pid: int, ask: functools.partial[Answer]) -> Answer:
