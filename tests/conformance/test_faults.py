@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -114,7 +115,7 @@ def users(stack: RunningStack) -> Iterator[None]:
 
     def talk() -> None:
         with contextlib.ExitStack() as exits:
-            socks = [exits.enter_context(socket.create_connection(("127.0.0.1", port), 5)) for _ in range(USERS)]
+            socks = [exits.enter_context(_connection(port)) for _ in range(USERS)]
             for sock in socks:
                 with contextlib.suppress(OSError):  # cut, where the test before has just brought the server back
                     sock.sendall(b"GET /")
@@ -127,10 +128,22 @@ def users(stack: RunningStack) -> Iterator[None]:
     connected = threading.Event()
     thread = threading.Thread(target=talk)
     thread.start()
-    assert connected.wait(10)
+    assert connected.wait(20)
     yield
     done.set()
     thread.join(10)
+
+
+def _connection(port: int) -> socket.socket:
+    """A connection through the link; the test before may have brought the server back only just now."""
+    end = time.monotonic() + 10
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), 5)
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
 
 
 class Told(list[tuple[str, str, dict[str, Any]]]):

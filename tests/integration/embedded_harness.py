@@ -129,7 +129,7 @@ def play(scene: Coroutine[Any, Any, None]) -> None:
 
 async def dial(url: str) -> ClientConnection:
     """A WebSocket through a gateway; tries again for a while when it is refused."""
-    deadline = time.monotonic() + 8
+    deadline = time.monotonic() + 20
     while True:
         try:
             connection = await connect(url, compression=None, proxy=None, ping_interval=None, close_timeout=1)
@@ -162,7 +162,7 @@ class Person:
         if beating:
             self._tasks.append(asyncio.create_task(self._beat(self.socket)))
 
-    async def ask(self, kind: str, within_s: float = 3.0, **fields: Any) -> dict[str, Any]:
+    async def ask(self, kind: str, within_s: float = 10.0, **fields: Any) -> dict[str, Any]:
         assert self.socket is not None
         number = next(self._ids)
         self._answers[number] = asyncio.get_running_loop().create_future()
@@ -234,7 +234,7 @@ class Editor:
         self._task = asyncio.create_task(self._listen(self.socket))
         await self.socket.send(wire.var(self.name) + bytes((Kind.AUTH, wire.AUTH_TOKEN)) + wire.var("") + wire.var("4"))
         await self.socket.send(wire.sync(self.name, Sync.STEP1, self.doc.get_state()))
-        await asyncio.wait_for(self.synced.wait(), 5)
+        await asyncio.wait_for(self.synced.wait(), 15)
 
     def write(self, token: str) -> bytes:
         """Insert a token locally; return the update."""
@@ -242,7 +242,7 @@ class Editor:
         self.array.append(token)
         return self.doc.get_update(before)
 
-    async def edit(self, token: str, within_s: float = 5.0) -> None:
+    async def edit(self, token: str, within_s: float = 15.0) -> None:
         """Insert a token, and wait for the acknowledgement."""
         assert self.socket is not None
         wanted = self.acknowledged + 1

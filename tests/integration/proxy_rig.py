@@ -24,7 +24,7 @@ WITHOUT_UVLOOP = (
 )
 
 
-def until(condition: Callable[[], Any], within_s: float = 5.0) -> Any:
+def until(condition: Callable[[], Any], within_s: float = 15.0) -> Any:
     """Wait for a condition; fails loudly when it does not come true."""
     end = time.monotonic() + within_s
     while not (value := condition()):
@@ -127,7 +127,7 @@ class Rig:
     def close(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
-        assert self.process.wait(5) == 0
+        assert self.process.wait(15) == 0
         self.server.close()
         self._claim.close()
         # Debug mode also tells of slow callbacks: on a busy machine that is no news of the proxy.

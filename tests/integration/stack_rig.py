@@ -72,7 +72,7 @@ def write_stack(folder: Path, mode: str = "") -> Path:
     return path
 
 
-def until(condition: Callable[[], Any], within_s: float = 5.0) -> Any:
+def until(condition: Callable[[], Any], within_s: float = 15.0) -> Any:
     """Wait for a condition; fails loudly when it does not come true."""
     end = time.monotonic() + within_s
     while not (value := condition()):

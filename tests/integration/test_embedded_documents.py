@@ -97,7 +97,7 @@ def test_one_socket_may_carry_several_documents(stack: Stack) -> None:
         editor.also[address] = other
         await editor.socket.send(wire.sync(address, Sync.STEP1, Doc().get_state()))
         await editor.socket.send(wire.var(address) + bytes((Kind.AUTH, wire.AUTH_TOKEN)) + wire.var(""))
-        await asyncio.wait_for(other.synced.wait(), 5)
+        await asyncio.wait_for(other.synced.wait(), 15)
         await editor.edit("one")
         await until(lambda: _reads(other, {"one"}))
 

@@ -61,7 +61,7 @@ def run(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     load = LoadProcess.start(_plan(stack, folder), folder)
     try:
         load.begin()
-        while load.seconds.get(timeout=5)["t"] < SECONDS:
+        while load.seconds.get(timeout=15)["t"] < SECONDS:
             load.check()
         load.finish(60)
     finally:
@@ -198,11 +198,11 @@ def test_without_its_owner_the_load_is_gone(stack: RunningStack, tmp_path: Path)
         children = psutil.Process(load.process.pid).children()
         assert children
         load.begin()
-        load.seconds.get(timeout=5)
+        load.seconds.get(timeout=15)
         assert load.process.stdin is not None
         load.process.stdin.close()
-        assert load.process.wait(5) != 0
-        _gone, alive = psutil.wait_procs(children, timeout=5)
+        assert load.process.wait(15) != 0
+        _gone, alive = psutil.wait_procs(children, timeout=15)
         assert not alive
         with pytest.raises(LoadFailed, match="died"):
             load.check()

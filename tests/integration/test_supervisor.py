@@ -239,9 +239,10 @@ def test_throttle_leaves_the_share_asked_for(tmp_path: Path) -> None:
         stack.runtime.release("f")
         assert {state.state for state in stack.runtime.states().values()} == {"up"}
         free = _cpu_shares(pids, 0.5)
-    # The machine may be busy: less than asked is the others' doing, more would be ours.
-    assert 0.05 <= shares["slow"] <= 0.23
-    assert 0.15 <= shares["half"] <= 0.55
+    # The machine may be busy: less than asked is the others' doing, more would be ours, but for one late run at the
+    # end (`LONGEST_RUN_S`, 5 % of these two seconds). The unit test of the duty cycle holds the clock and is strict.
+    assert 0 < shares["slow"] <= 0.2 + 0.08
+    assert shares["slow"] < shares["half"] <= 0.5 + 0.08
     assert free["slow"] > shares["slow"]
     assert not mentions(str(tmp_path))
 
@@ -328,7 +329,8 @@ def test_stack_of_another_version_can_be_ended(tmp_path: Path) -> None:
 
 
 OWNER = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests with SIGINT ignored
 from chaos.runtimes import process
 from chaos.runtimes.stackfile import load_stack
 stack = process.start_stack(load_stack(sys.argv[1]), detached=len(sys.argv) > 2)
@@ -363,8 +365,8 @@ def test_owned_stack_dies_with_its_owner(tmp_path: Path, number: signal.Signals)
         runtime.throttle("g", ("two",), 0.3, 60)
         os.kill(owner.pid, number)
     until(lambda: not mentions(str(tmp_path)))
-    assert process.list_stacks() == ()
-    assert not folder.exists()
+    # A process that is just ending has no command line any more and still holds the folder's lock.
+    until(lambda: process.list_stacks() == () and not folder.exists())
 
 
 def test_ctrl_c_of_the_owner_does_not_reach_the_nodes(tmp_path: Path) -> None:
@@ -372,7 +374,7 @@ def test_ctrl_c_of_the_owner_does_not_reach_the_nodes(tmp_path: Path) -> None:
     owner, folder = _owner(write_stack(tmp_path), "detached")
     with owner:
         os.killpg(owner.pid, signal.SIGINT)
-        owner.wait(5)
+        owner.wait(30)
     assert {state.state for state in _runtime(folder).states().values()} == {"up"}
     process.stop_stack(folder.name)
 

@@ -85,11 +85,11 @@ def test_every_fault_has_an_experiment() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_stock_toolkit_accepts_each(name: str) -> None:
+def test_the_stock_toolkit_accepts_each(name: str, caplog: pytest.LogCaptureFixture) -> None:
     """Its own validation, as `chaos validate` of the stock toolkit calls it, has nothing against the file."""
     from chaoslib.experiment import ensure_experiment_is_valid
 
-    logging.getLogger("chaostoolkit").setLevel(logging.CRITICAL)
+    caplog.set_level(logging.CRITICAL, "chaostoolkit")
     assert ensure_experiment_is_valid(json.loads(shipped()[name].read_text(encoding="utf-8"))) is None
 
 

@@ -59,7 +59,7 @@ def test_make_help_lists_every_target() -> None:
     targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert targets
     done = subprocess.run(
-        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, timeout=10, check=True
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
     listed = [line.split()[1] for line in done.stdout.splitlines()]
     assert sorted(listed) == sorted(targets[1].split())

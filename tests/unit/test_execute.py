@@ -26,6 +26,7 @@ def test_a_run_that_cannot_be_judged_is_no_success(
     session = Session(cast("Any", None), RunDirectory.create(tmp_path, "x"), Unwatched(), cast("Any", admission))
     journal: dict[str, Any] = {"deviated": False}
     # The toolkit's own set-up, wherever it ran before, keeps its log from going further up.
+    caplog.set_level(logging.INFO, "chaostoolkit")
     monkeypatch.setattr(logging.getLogger("chaostoolkit"), "propagate", True)
     conclude_stock(session, journal)
     assert journal["deviated"]

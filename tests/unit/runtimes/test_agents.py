@@ -25,7 +25,7 @@ class Agent:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=asyncio.run, args=(self._serve(path, handler),))
         self._thread.start()
-        assert self._ready.wait(5)
+        assert self._ready.wait(15)
 
     async def _serve(self, path: str, handler: control.Handler) -> None:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()

@@ -23,7 +23,7 @@ async def _write(path: Path, records: list[bytes]) -> list[bytes]:
     for record in records:
         log.append(record)
     log.after(synced.set)
-    await asyncio.wait_for(synced.wait(), 5)
+    await asyncio.wait_for(synced.wait(), 15)
     writer.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await writer
@@ -65,7 +65,7 @@ def test_callback_waits_for_the_sync_that_covers_it(tmp_path: Path) -> None:
         log.after(all_synced.set)
         assert heard == ["idle"]
         writer = asyncio.create_task(log.run())
-        await asyncio.wait_for(all_synced.wait(), 5)
+        await asyncio.wait_for(all_synced.wait(), 15)
         assert heard == ["idle", *map(str, range(10))]
         assert log.syncs == 1
         writer.cancel()
