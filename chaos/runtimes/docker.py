@@ -19,7 +19,7 @@ from chaos.errors import StackFailed, StorageFailed
 from chaos.model.link import LinkEffect, LinkStats
 from chaos.model.stack import Site, StackSpec
 from chaos.runtimes import control, state
-from chaos.runtimes.base import NodeState
+from chaos.runtimes.base import Disturbance, NodeState
 from chaos.runtimes.child import tail
 from chaos.runtimes.docker_attach import attached_site
 from chaos.runtimes.docker_engine import Engine
@@ -87,6 +87,10 @@ class DockerRuntime:
     def link_stats(self) -> dict[str, LinkStats]:
         """What the kernel counts while effects are on; a stall is a dropped packet."""
         return {name: LinkStats.model_validate(value) for name, value in self._ask("stats").items()}
+
+    def disturbed(self, fault: str) -> tuple[Disturbance, ...]:
+        """Containers of the fault that somebody else restarted or freed, and times without the engine's events."""
+        return tuple(Disturbance.model_validate(one) for one in self._ask("disturbed", fault=fault))
 
     def renew(self, fault: str, lease_s: float) -> None:
         """Begin a new term; an unknown id is no error."""

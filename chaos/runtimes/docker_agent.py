@@ -129,6 +129,9 @@ class Agent:
         nodes = await self._leases.release(fault)
         await asyncio.gather(*(self._healthy_again(node) for node in nodes))
 
+    async def _do_disturbed(self, fault: str) -> list[dict[str, Any]]:
+        return self._leases.disturbed(fault)
+
     async def _do_active(self) -> list[str]:
         return self._leases.active()
 
@@ -196,11 +199,14 @@ class Agent:
         """Starts of our containers, from a thread of their own: an engine that ends its stream is asked again."""
         ours = {container.id for container in self.site.containers.values()}
         while not self._end.is_set():
+            since = int(time.time())
             with contextlib.suppress(Exception):  # any trouble of the stream means: ask again
-                for started in self._hands.engine.starts():
+                for started in self._hands.engine.starts(since):
                     if started in ours:
                         self._loop.call_soon_threadsafe(self._leases.resettle)
             time.sleep(AGAIN_S)
+            # An engine that was away remembers nothing of the time before.
+            self._loop.call_soon_threadsafe(self._leases.events_lost)
 
     def _on_queue(self, key: Queue, sock: socket.socket, sender: socket.socket | None, order: Order) -> None:
         def begin() -> None:

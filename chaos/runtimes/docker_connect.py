@@ -16,6 +16,7 @@ import docker.errors
 import docker.utils
 import requests.exceptions
 from docker.context import ContextAPI
+from docker.context.config import get_current_context_name
 
 from chaos.errors import UsageError
 
@@ -51,12 +52,14 @@ def where(env: Mapping[str, str] = os.environ) -> Where:
         except docker.errors.DockerException as error:
             raise UsageError(f"the certificates for DOCKER_HOST={host} cannot be used: {error}") from error
         return Where(host, f"DOCKER_HOST={host}", {key: value for key, value in access.items() if key != "base_url"})
+    name = ""
     try:
-        context = ContextAPI.get_context(env.get("DOCKER_CONTEXT") or None)
+        name = env.get("DOCKER_CONTEXT") or get_current_context_name()
+        context = ContextAPI.get_context(name)
     except Exception as error:  # the library raises bare ones
         raise UsageError(f"the Docker context cannot be read: {error}", hint="docker context ls") from error
     if context is None:
-        raise UsageError(f"no Docker context {env.get('DOCKER_CONTEXT', '')!r}", hint="docker context ls")
+        raise UsageError(f"no Docker context {name!r}", hint="docker context ls")
     if context.name == "default":
         return Where(SOCKET, SOCKET)
     access = {"tls": context.TLSConfig} if context.TLSConfig else {}

@@ -234,10 +234,13 @@ class Engine:
             text: bytes = self._api.logs(container, tail=lines)
         return tuple(text.decode(errors="replace").splitlines())
 
-    def starts(self) -> Iterator[str]:
-        """Ids of containers as they are started, for ever. Blocks between them; ends when the connection does."""
+    def starts(self, since_s: int) -> Iterator[str]:
+        """Ids of containers as they are started, from that time (of the epoch) on, for ever.
+
+        Blocks between them; ends when the connection does.
+        """
         with contextlib.closing(connect(self.where, EVENTS_S)) as api:
-            for event in api.events(decode=True, filters={"type": "container", "event": ["start"]}):
+            for event in api.events(since=since_s, decode=True, filters={"type": "container", "event": ["start"]}):
                 yield event["id"]
 
 

@@ -73,9 +73,12 @@ class Hands:
         self._put: dict[tuple[str, str], tuple[str, Order]] = {}
         """(node, fault) -> the StartedAt that the rules were put in under, and the rules."""
         self._tried: dict[LinkEffect, str] = {}
+        self.torn = False
+        """Whether the last `settle` met something that somebody else had torn down."""
 
     def settle(self, node: str, want: Want) -> None:
         """Bring one node into a condition. Raises `StackFailed`."""
+        self.torn = False
         try:
             facts = self._facts(node)
         except ContainerGone:
@@ -94,6 +97,7 @@ class Hands:
             facts = self._facts(node)
             self._addresses[node] = facts.addresses
         if not facts.up:  # it ended by itself, and everything on it with it
+            self.torn = want != Want()
             self._forget(node)
             return
         self._settle_net(node, facts, want)
@@ -152,6 +156,7 @@ class Hands:
         self._forget(node)
         if not facts.up:
             return
+        self.torn = node in self._down
         self._down.add(node)
         self.engine.note(STOPPED, facts)
         if facts.paused:
@@ -170,6 +175,7 @@ class Hands:
 
     def _settle_pause(self, node: str, facts: Facts, want: Want) -> None:
         if want.paused and not facts.paused:
+            self.torn |= node in self._frozen
             self.engine.note(PAUSED, facts)
             self.engine.pause(facts.id)
             self._frozen.add(node)
@@ -182,6 +188,7 @@ class Hands:
         if want.share < 1:
             now = docker_cpu.read(facts.pid)
             if not now.ours:  # the first time, or a restart gave it a cgroup anew
+                self.torn |= node in self._was
                 self._was[node] = now
             there = self._container(node)
             was = self._was.setdefault(node, docker_cpu.Quota(there.quota_us, there.period_us))
@@ -196,6 +203,7 @@ class Hands:
         wanted = {fault: (facts.started, order) for fault, (_, order) in orders.items() if order.ways}
         for key in [key for key in self._put if key[0] == node]:
             if wanted.get(key[1]) != self._put[key]:
+                self.torn |= key[1] in wanted and self._put[key][0] != facts.started
                 self._take_out(facts, *key)
         for fault, stamp in wanted.items():
             if (node, fault) not in self._put:
@@ -219,6 +227,8 @@ class Hands:
         docker_shape.put(facts.pid, order, term_s)
 
     def _refuse(self, node: str, facts: Facts, order: Order) -> None:
+        if facts.network == "host":
+            raise StackFailed(f"{node} shares its host's network, which is not touched", hint="give it one of its own")
         if facts.has_ipv6:
             raise StackFailed(f"{node} has an IPv6 address, past which these rules would lead", hint="use IPv4 only")
         if why := docker_shape.missing():

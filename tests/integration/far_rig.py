@@ -15,7 +15,7 @@ from docker_engine import BASE
 
 from chaos.runtimes.docker_connect import where
 
-WAY = Path(__file__).with_name("tcp_to_unix.py")
+WAY = Path(__file__).with_name("way_to_engine.py")
 
 
 @dataclass
@@ -51,3 +51,19 @@ def far_engine() -> Iterator[Far]:
                 yield Far(path, way)
             finally:
                 way.kill()
+
+
+@contextlib.contextmanager
+def near_engine(at: Path) -> Iterator[None]:
+    """The engine of this environment through another socket of this host, until the end."""
+    path = where().host.removeprefix("unix://")
+    with subprocess.Popen([sys.executable, str(WAY), path, str(at)], stdout=subprocess.PIPE, text=True) as way:
+        assert way.stdout is not None
+        assert way.stdout.readline().strip() == str(at)
+        with pytest.MonkeyPatch.context() as env:
+            env.setenv("DOCKER_HOST", f"unix://{at}")
+            try:
+                yield
+            finally:
+                way.kill()
+                at.unlink()
