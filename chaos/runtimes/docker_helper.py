@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.errors import StackFailed, UsageError
+from chaos.model.link import LinkEffect
 from chaos.runtimes.docker_engine import HELPER, About, Engine, Facts
 
 IMAGE_VARIABLE, IMAGE = "COLLAB_CHAOS_HELPER", "collab-chaos-helper"
@@ -156,6 +157,19 @@ def once(engine: Engine, do: str, **arguments: Any) -> Any:
     if not said["ok"]:
         raise StackFailed(said["why"], hint=said.get("hint", ""))
     return said["value"]
+
+
+def tried(effects: list[LinkEffect]) -> list[tuple[str, str]]:
+    """For each effect what keeps netem from it, and what keeps everything else, on the engine's own host.
+
+    Raises `UsageError`.
+    """
+    try:
+        with contextlib.closing(Engine()) as engine:
+            said = once(engine, "why_not", effects=[one.model_dump(exclude_unset=True) for one in effects])
+    except StackFailed as error:
+        raise UsageError(error.message, hint=error.hint) from error
+    return [(netem, other) for netem, other in said]
 
 
 def _is_here(facts: Facts) -> bool:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from chaos.errors import ChaosError
-from chaos.runtimes import docker_marks, docker_undo
+from chaos.model.link import LinkEffect
+from chaos.runtimes import docker_marks, docker_shape, docker_undo
 from chaos.runtimes.docker_engine import Engine
 from chaos.runtimes.docker_far import check
 from chaos.runtimes.report import tell
@@ -36,6 +37,9 @@ def main(argv: list[str]) -> int:
 def _do(engine: Engine, do: str, arguments: dict[str, Any]) -> Any:
     if do == "release":
         return docker_undo.by_hand(engine, arguments["fault"], arguments["containers"])
+    if do == "why_not":
+        effects = [LinkEffect.model_validate(one) for one in arguments["effects"]]
+        return [(docker_shape.why_not(one, netem=True), docker_shape.why_not(one)) for one in effects]
     return dataclasses.asdict(docker_marks.sweep(engine, dry=arguments["dry"]))
 
 

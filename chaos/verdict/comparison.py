@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from chaos.model.event import Phase
 from chaos.model.verdict import CheckResult, Kind, Outcome
 from chaos.verdict.flows import FLOWS, measure, within
-from chaos.verdict.judge import judge
 from chaos.verdict.stats import Interval, holm, quantile, sign_flip, subset_means
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def compare(first: RunRecord, second: RunRecord, margin: float = 1.5) -> tuple[C
     Fail: a regression. Pass: shown to be within the margin. Inconclusive: neither, or one of the runs cannot be
     believed. Nothing at all to compare is one inconclusive line.
     """
-    verdicts = judge(first.history, first.checks), judge(second.history, second.checks)
+    verdicts = first.verdict, second.verdict
     doubts = tuple(_doubts("first", verdicts[0])) + tuple(_doubts("second", verdicts[1]))
     lines = list(_lines(first, second, math.log(margin)))
     adjusted = holm([line.p for line in lines])

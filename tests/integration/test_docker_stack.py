@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import secrets
 import subprocess
 import sys
 import time
@@ -12,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from compose_rig import Composed, composed
 from docker_engine import Cans, cans, docker, start_can
 from docker_rig import ROOT, until
 
+from chaos.cli.main import main
 from chaos.errors import ChaosError, NoSuchTarget, StackFailed, UnsafeTarget
 from chaos.execute import Options, prepare
 from chaos.runtimes import docker as runtime
@@ -28,7 +32,7 @@ EXPERIMENT = ROOT / "experiments" / "network_congestion.json"
 
 @pytest.fixture(scope="module")
 def embedded() -> Iterator[Composed]:
-    with composed("collab-test") as made:
+    with composed(f"collab-test-{secrets.token_hex(3)}") as made:
         yield made
 
 
@@ -66,6 +70,22 @@ def test_a_plan_names_the_carrier_and_touches_nothing(embedded: Composed, tmp_pa
     plan = prepare(Options(str(_short(embedded, tmp_path)))).plan
     assert "NFQUEUE" in " ".join(plan.injections[0].carriers)
     assert plan.spec.runtime == "docker"
+
+
+def test_what_containers_cannot_suffer_is_refused_by_the_plan(embedded: Composed, tmp_path: Path) -> None:
+    """`chaos run` of a fault that only a link proxy carries ends with exit 2 and the place, and begins nothing."""
+    path = _short(embedded, tmp_path)
+    document = json.loads(path.read_text())
+    for step in document["method"]:
+        if "fault" in step["provider"].get("arguments", {}):
+            target = step["provider"]["arguments"]["target"]
+            step["provider"]["arguments"] = {"fault": "cut", "duration": 5, "target": target}
+    path.write_text(json.dumps(document, indent=1))
+    done = CliRunner().invoke(main, ["run", str(path), "--runs-dir", str(tmp_path / "runs")], prog_name="chaos")
+    assert done.exit_code == 2
+    words = " ".join(done.stderr.split())
+    assert re.search(r"short\.json:\d+:\d+: cut has no carrier for reset: link proxy, .*between containers", words)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_run_that_is_killed_leaves_nothing(embedded: Composed, tmp_path: Path) -> None:
