@@ -188,7 +188,8 @@ def _rules(saved: str) -> list[str]:
 
 
 def _tc(pid: int, device: str) -> list[str]:
-    return [run(pid, "tc", kind, "show", "dev", device) for kind in ("qdisc", "class", "filter")]
+    shown = [run(pid, "tc", kind, "show", "dev", device) for kind in ("qdisc", "class", "filter")]
+    return [re.sub(r" direct_packets_stat \d+", "", text) for text in shown]
 
 
 def _host_side(pid: int) -> str:
