@@ -233,7 +233,7 @@ def ours(saved: str, fault: str) -> tuple[dict[str, list[str]], dict[str, list[s
 
 def faults(saved: str) -> tuple[str, ...]:
     """Ids of the faults whose jumps stand in the output of `iptables-save`; a chain of the name alone is not ours."""
-    found = re.findall(rf'^-A .*--comment "{mark("(.+?)")}" -j (cc-[0-9a-f]{{8}}-[io])$', saved, re.MULTILINE)
+    found = re.findall(rf'^-A .*--comment "{mark("(.+?)")}" -j (cc-[0-9a-f]{{8}}-[ioIO])$', saved, re.MULTILINE)
     return tuple(dict.fromkeys(fault for fault, name in found if name == chain(fault, name[-1])))
 
 
