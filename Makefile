@@ -7,10 +7,11 @@ BIN = $(VENV)/bin
 EXPERIMENT ?= experiments/network_congestion.json
 TESTS ?=
 
-.PHONY: help venv demo test test-deps test-quick test-backends test-netem test-clean-runs soak lint bench bench-netem lock clean
+.PHONY: help venv demo test test-deps test-quick test-backends test-netem test-clean-runs test-kill-shipped soak lint \
+  bench bench-netem lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
 
 venv: ## a virtual environment in .venv with everything that development needs
 	@VENV=$(VENV) .ci/venv dev
@@ -40,8 +41,12 @@ test-netem: venv ## network faults on a real Debian kernel with netem, in qemu (
 test-clean-runs: venv ## 20 runs of each shipped experiment on a healthy stack; resumable, about four hours
 	$(BIN)/python -m tests.longer.clean_runs
 
-soak: venv ## 200 kills of the conductor at random points of random faults; prints what is left: 0
-	$(BIN)/python -m tests.longer.kill_soak
+soak: venv ## kills at every step of every fault, then 200 at random, on processes and containers; prints what is left: 0
+	$(BIN)/python -m tests.longer.kill_soak --matrix
+	$(BIN)/python -m tests.longer.kill_soak --times 200
+
+test-kill-shipped: venv ## kill -9 in the middle of each shipped experiment on the compose stack; needs a Docker engine
+	$(BIN)/python -m tests.longer.kill_shipped
 
 lint: venv ## style, types and the arrows between rooms
 	$(BIN)/ruff check .

@@ -26,6 +26,7 @@ from chaos.experiment.overrides import parse_sets, settings_of
 from chaos.experiment.plan import asks, make_plan
 from chaos.experiment.policy import rulings
 from chaos.experiment.policyfile import docker_context, load_policy
+from chaos.model.stack import Site
 from chaos.model.verdict import Outcome
 from chaos.report import publish, tell
 from chaos.report.live import view_for
@@ -113,26 +114,29 @@ def survey(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, Surve
 
     Containers have to be there by now. Carriers are tried where nothing of anybody's is touched.
     """
-    spec, attach, lacks = _stack(experiment, changes)
-    runtime = carriers.SANDBOX if sandbox.entered() else spec.runtime
-    return spec, carriers.survey(runtime, asks(experiment), lacks), attach
+    spec, attach, site = _stack(experiment, changes)
+    known = carriers.lacks(site) if site is not None else {}
+    helper = site is not None and site.helper
+    runtime = carriers.SANDBOX if sandbox.entered() else carriers.HELPER if helper else spec.runtime
+    return spec, carriers.survey(runtime, asks(experiment), known), attach
 
 
-def _stack(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, str, carriers.Lacks]:
+def _stack(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, str, Site | None]:
+    """What is meant, its id if it runs already, and what runs of it."""
     for site in list_stacks():
         if site.id == experiment.stack:
             sandbox.must_fit(site.spec, site.id)
-            return site.spec, experiment.stack, carriers.lacks(site)
+            return site.spec, experiment.stack, site
     base = Path(experiment.file).parent
     beside = base / experiment.stack
     name = str(beside) if beside.is_file() else experiment.stack
     spec = load_stack(name, settings_of(load_stack(name, {}), changes))
     sandbox.must_fit(spec)
     if spec.runtime != "docker":
-        return spec, "", {}
+        return spec, "", Site(spec=spec)
     from chaos.runtimes.docker import look  # noqa: PLC0415 - the engine's library takes a while to import
 
-    return spec, "", carriers.lacks(look(spec))
+    return spec, "", look(spec)
 
 
 def execute(options: Options) -> ExitCode:

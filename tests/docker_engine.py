@@ -85,7 +85,7 @@ def engine_or_skip() -> None:
         pytest.skip(f"not on this machine: {', '.join(absent)}; {HINT}")
     try:
         with contextlib.closing(Engine()) as engine:
-            if not engine.local:
+            if not engine.where.local:
                 pytest.skip("DOCKER_HOST names an engine on another host")
     except ChaosError as error:
         pytest.skip(f"{error.message}; {HINT}")
@@ -166,18 +166,29 @@ def _serving(made: Cans) -> None:
 
 
 def snapshot(container: str) -> dict[str, Any]:
+    """All that a fault may change of a container, and of this host for its sake."""
     with contextlib.closing(Engine()) as engine:
         facts = engine.facts(container)
-    state = {"status": facts.status, "id": facts.id}
+        notes = sorted(note.did for note in engine.notes() if note.container == facts.id)
+    state = {"id": facts.id, "status": facts.status, "restarts": facts.restarts, "notes": notes}
     if not facts.up:
         return state
-    quota = docker_cpu.read(facts.pid)
-    saved = run(facts.pid, "iptables-save")
+    host = _host_side(facts.pid)
+    return {
+        **state,
+        **body(facts.pid),
+        "quota": docker_cpu.read(facts.pid),
+        "rules": _rules(run(facts.pid, "iptables-save")),
+        "host rules": [rule for rule in _rules(run(0, "iptables-save")) if "cc-" in rule or "collab-chaos" in rule],
+        "tc": _tc(facts.pid, "eth0"),
+        "host tc": _tc(0, host),
+        "namespace": Path(facts.sandbox).exists(),
+    }
+
+
+def _rules(saved: str) -> list[str]:
     # The engine's own name server gets other ports at each start.
-    rules = [line for line in saved.splitlines() if re.match(r"-A|:\S+ - ", line) and "127.0.0.11" not in line]
-    discs = [run(facts.pid, "tc", kind, "show", *_dev(facts.pid, kind)) for kind in ("qdisc", "class", "filter")]
-    there = {**body(facts.pid), "quota": quota, "rules": rules, "tc": discs, "host": _host_side(facts.pid)}
-    return {**state, **there}
+    return [line for line in saved.splitlines() if re.match(r"-A|:\S+ - ", line) and "127.0.0.11" not in line]
 
 
 def body(pid: int) -> dict[str, Any]:
@@ -190,8 +201,9 @@ def body(pid: int) -> dict[str, Any]:
     }
 
 
-def _dev(pid: int, kind: str) -> tuple[str, ...]:
-    return () if kind == "qdisc" else ("dev", "eth0")
+def _tc(pid: int, device: str) -> list[str]:
+    shown = [run(pid, "tc", kind, "show", "dev", device) for kind in ("qdisc", "class", "filter")]
+    return [re.sub(r" direct_packets_stat \d+", "", text) for text in shown]
 
 
 def _host_side(pid: int) -> str:
@@ -199,4 +211,4 @@ def _host_side(pid: int) -> str:
     assert index
     name = re.search(rf"^{index[1]}: (\S+?)@", run(0, "ip", "link"), re.MULTILINE)
     assert name
-    return run(0, "tc", "qdisc", "show", "dev", name[1])
+    return name[1]

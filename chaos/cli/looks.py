@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import platform
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from chaos.errors import UsageError
 from chaos.runtimes import state
 
 OPEN_FILES = 2048
@@ -169,29 +171,18 @@ def _operator() -> Finding:
 
 
 def _docker() -> Finding:
-    address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-    if not address.startswith("unix://"):
-        return Finding("docker engine", "without", f"DOCKER_HOST is {address}; only a local engine is looked at")
+    from chaos.runtimes.docker_connect import connect, where
+
     client = "the client is there" if shutil.which("docker") else "no client"
     try:
-        answer = _ping(address.removeprefix("unix://"))
-    except OSError as error:
-        says = f"no engine at {address} ({error.strerror or error}); {client}"
-        return Finding("docker engine", "without", says, "stacks with `runtime: docker` need one")
-    return Finding("docker engine", "yes", f"answers at {address} (API {answer})")
-
-
-def _ping(path: str) -> str:
-    """The engine's API version; raises `OSError` when nothing answers."""
-    with socket.socket(socket.AF_UNIX) as engine:
-        engine.settimeout(PATIENCE_S)
-        engine.connect(path)
-        engine.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
-        head = engine.recv(4096).decode("latin-1")
-    for line in head.splitlines():
-        if line.lower().startswith("api-version:"):
-            return line.partition(":")[2].strip()
-    return "unknown"
+        to = where()
+        with contextlib.closing(connect(to, int(PATIENCE_S))) as api:
+            version = api.api_version
+    except UsageError as error:
+        return Finding(
+            "docker engine", "without", f"{error.message}; {client}", "stacks with `runtime: docker` need one"
+        )
+    return Finding("docker engine", "yes", f"answers at {to.says} (API {version})")
 
 
 def _node() -> Finding:

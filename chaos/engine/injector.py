@@ -14,6 +14,7 @@ from chaos.engine.steps import Step, Steps, unwatched
 from chaos.errors import CannotJudge, ChaosError, NoSuchTarget, StillDirty
 from chaos.faults.base import Fault, Injection
 from chaos.faults.measure import owned_keys
+from chaos.runtimes.base import Watching
 from chaos.runtimes.control import AgentGone
 
 if TYPE_CHECKING:
@@ -141,8 +142,18 @@ class Injector:
         evidence = fault.evidence(before, during)
         if fault.is_on(injection.step) and self._lapsed(injection.id):
             evidence = evidence.model_copy(update={"bit": False, "says": f"{evidence.says}; it ended before its time"})
+        evidence = self._disturbed(injection.id, evidence)
         self.tell("bite", injection.id, evidence.model_dump())
         return evidence
+
+    def _disturbed(self, fault_id: str, evidence: Evidence) -> Evidence:
+        """What others did to the targets belongs to the evidence; what is not hit again after it was not hit."""
+        found = self.runtime.disturbed(fault_id) if isinstance(self.runtime, Watching) else ()
+        if not found:
+            return evidence
+        says = [one.says + ("" if one.mended else ", and is not hit any more") for one in found]
+        bit = evidence.bit and all(one.mended for one in found)
+        return evidence.model_copy(update={"bit": bit, "says": "; ".join((evidence.says, *says))})
 
     def _walk(
         self, fault: Fault, injection: Injection, during: list[dict[str, Any]], began: float, steps: tuple[float, ...]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from chaos.engine import runs
 from chaos.engine.ledger import Entry, Ledger, directory, ledgers
 from chaos.errors import ChaosError, StillDirty, StorageFailed, UsageError
+from chaos.runtimes import state
 from chaos.runtimes.process import ProcessRuntime, list_stacks, stop_stack
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Healing:
     """What could not be taken back, in words."""
     in_progress: list[str] = field(default_factory=list)
     """Runs that still have faults in force by right, and were left alone."""
+    notes: list[str] = field(default_factory=list)
+    """What was not looked at or not touched, in words."""
 
     def check(self, command: str) -> None:
         """Raise `StillDirty` with the list, and the command that tries again, if something is left."""
@@ -51,6 +54,7 @@ class Healing:
 def heal(wanted: Collection[str] | None = None, *, every: bool = False, dry: bool = False) -> Healing:
     """Take back what is open of runs that are over; of the `wanted` ones, or of `every` one, also in progress.
 
+    `every` also takes from containers what carries our marks and stands in no ledger.
     Raises `UsageError` for a wanted run that this machine does not know.
     """
     if wanted:
@@ -66,6 +70,11 @@ def heal(wanted: Collection[str] | None = None, *, every: bool = False, dry: boo
     for known in runs.abandoned():
         if not wanted or known.run in wanted:
             _end_stack(known, done, dry=dry)
+    if every:
+        _by_marks(done, dry=dry)
+    if not dry:
+        with contextlib.suppress(StorageFailed):
+            state.living()  # and the folders of those that died are gone
     return done
 
 
@@ -154,10 +163,39 @@ def _release_marked(book: Ledger, damaged: tuple[int, ...], done: Healing) -> li
             released += _release(site, f"{book.run}.")
         except ChaosError as error:
             left.append(f"{book.run} ({book.path} is damaged): {site.id}: {error.message}")
+    left += _unmark(released)
     said = f"released {', '.join(released)}" if released else "nothing carries its mark"
     if not left:
         done.healed.append(_by_mark(book, damaged, said))
     return left
+
+
+def _unmark(released: list[str]) -> list[str]:
+    """Containers know no run: what no living agent holds is taken back, whosever it was."""
+    found = Healing()
+    _by_marks(found, dry=False)
+    released += [one.fault for one in found.healed]
+    return found.left
+
+
+def _by_marks(done: Healing, *, dry: bool) -> None:
+    """Containers, without any ledger."""
+    from chaos.runtimes import docker_marks  # noqa: PLC0415 - the engine's library takes a while to import
+
+    try:
+        swept = docker_marks.look(dry=dry)
+    except UsageError as error:
+        done.notes.append(f"containers were not looked at: {error.message}")
+        return
+    except ChaosError as error:
+        done.left.append(f"containers by their marks: {error.message}")
+        return
+    done.healed += [
+        Undone("-", name, f"marked as ours: {what}", ("take it back by its marks",), "" if dry else "taken back")
+        for name, what in swept.done.items()
+    ]
+    done.left += swept.left
+    done.notes += swept.kept
 
 
 def _release(site: Site, mark: str) -> list[str]:

@@ -143,6 +143,8 @@ class Site(Frozen):
     """Runtime docker: node -> its container."""
     clocks: dict[str, str] = {}
     """Runtime process: node -> the file that sets its wall clock; empty: started with clocks that nobody can set."""
+    helper: bool = False
+    """Runtime docker: only a helper container beside them reaches them."""
     directory: str = ""
     """Holds logs, data and this value as `site.json`."""
 

@@ -151,6 +151,21 @@ class Shaping(Protocol):
     def link_stats(self) -> dict[str, LinkStats]: ...
 
 
+class Disturbance(Frozen):
+    """Somebody else restarted, freed or started what a fault held."""
+
+    says: str
+    mended: bool
+    """Whether the fault is on it again."""
+
+
+@runtime_checkable
+class Watching(Protocol):
+    """Notices what others do to the nodes that a fault holds."""
+
+    def disturbed(self, fault: str) -> tuple[Disturbance, ...]: ...
+
+
 @runtime_checkable
 class Leasing(Protocol):
     """Every runtime that harms can prolong a harm and take it back; both are no error for an unknown id."""

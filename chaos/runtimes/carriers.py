@@ -60,6 +60,23 @@ def _in_kernel(ask: Ask, *, netem: bool = False) -> str:
     return docker_shape.why_not(ask.effect, netem=netem) if ask.effect is not None else ""
 
 
+_found_far: dict[LinkEffect, tuple[str, str]] = {}
+"""What keeps netem from an effect, and what keeps the others, where a helper container has tried them."""
+
+
+def _in_far_kernel(ask: Ask, *, netem: bool = False) -> str:
+    return _found_far[ask.effect][not netem] if ask.effect is not None else ""
+
+
+def _try_far(asks: Iterable[Ask]) -> None:
+    """All at once: a helper takes its time to come. Raises `UsageError`."""
+    from chaos.runtimes import docker_helper  # noqa: PLC0415 - as above
+
+    wanted = [ask.effect for ask in asks if ask.effect is not None and ask.effect not in _found_far]
+    if wanted:
+        _found_far.update(zip(wanted, docker_helper.tried(wanted), strict=True))
+
+
 def _cuts(_: Ask) -> str:
     from chaos.runtimes import kernel_cut  # noqa: PLC0415 - as above
 
@@ -107,6 +124,7 @@ HTB = Carrier("htb", frozenset({"rate"}), why_not=_in_kernel, once="class")
 KERNEL = (NETEM, NFQUEUE, IPTABLES, HTB)
 """What meets packets, the most exact first."""
 QUERIES = Carrier("iptables", frozenset({"naming"}), "iptables, on its queries of DNS", _rejects)
+KERNEL_NAMES = frozenset(one.name for one in KERNEL)
 SS = Carrier("ss", frozenset({"reset"}), "ss -K", why_not=_cuts)
 STREAMS = frozenset(
     {"delay", "loss", "burst loss", "rate", "silent cut", "loud cut", "reset", "freeze", "corruption", "slow reading"},
@@ -154,9 +172,15 @@ DOCKER: tuple[Carrier, ...] = (
     _node("cgroup", "dragging", "disk limits of the container's cgroup").given(_engine),
     _node("fill file", "filling", "a file in the container's own file system").given(_engine),
 )
-SANDBOX = "sandbox"
-"""Stands for the runtime `process` in a private network."""
-RUNTIMES = {"process": PROCESS, SANDBOX: IN_SANDBOX, "docker": DOCKER}
+IN_HELPER: tuple[Carrier, ...] = tuple(
+    replace(one, why_not=functools.partial(_in_far_kernel, netem=one.name == "netem"))
+    if one.name in KERNEL_NAMES
+    else one
+    for one in DOCKER
+)
+SANDBOX, HELPER = "sandbox", "helper"
+"""Stand for the runtime `process` in a private network, and for `docker` where only a helper container reaches them."""
+RUNTIMES = {"process": PROCESS, SANDBOX: IN_SANDBOX, "docker": DOCKER, HELPER: IN_HELPER}
 
 
 Lacks = Mapping[str, Mapping[str, str]]
@@ -165,7 +189,10 @@ Lacks = Mapping[str, Mapping[str, str]]
 
 def survey(runtime: str, asks: Iterable[Ask], lacks: Lacks | None = None) -> Survey:
     """Try every carrier of a runtime for each of these asks; touches nothing that was there before."""
-    return Survey({ask: _tried(runtime, ask, lacks or {}) for ask in dict.fromkeys(asks)})
+    asks = tuple(dict.fromkeys(asks))
+    if runtime == HELPER:
+        _try_far(asks)
+    return Survey({ask: _tried(runtime, ask, lacks or {}) for ask in asks})
 
 
 def lacks(site: Site) -> Lacks:

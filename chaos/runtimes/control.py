@@ -97,7 +97,7 @@ async def serve(path: str, handler: Handler) -> asyncio.Server:
     async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while line := await reader.readline():
-                writer.write(json.dumps(await _answer(line, handler)).encode() + b"\n")
+                writer.write(json.dumps(await answer(line, handler)).encode() + b"\n")
                 await writer.drain()
         except (ConnectionError, ValueError):  # the client has gone, or its line is too long
             pass
@@ -121,7 +121,8 @@ def withdraw(path: str) -> None:
     Path(path).unlink(missing_ok=True)
 
 
-async def _answer(line: bytes, handler: Handler) -> dict[str, Any]:
+async def answer(line: bytes, handler: Handler) -> dict[str, Any]:
+    """What goes back for one request: `ok` with its `value`, or the `error` in words."""
     try:
         request = json.loads(line)
         if not isinstance(request, dict):

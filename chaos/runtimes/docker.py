@@ -19,7 +19,7 @@ from chaos.errors import StackFailed, StorageFailed
 from chaos.model.link import LinkEffect, LinkStats
 from chaos.model.stack import Site, StackSpec
 from chaos.runtimes import control, docker_ways, state
-from chaos.runtimes.base import NodeDisk, NodeMemory, NodeState
+from chaos.runtimes.base import Disturbance, NodeDisk, NodeMemory, NodeState
 from chaos.runtimes.child import tail
 from chaos.runtimes.docker_attach import attached_site
 from chaos.runtimes.docker_engine import Engine
@@ -129,6 +129,10 @@ class DockerRuntime:
         """What the kernel counts while effects are on; a stall is a dropped packet."""
         return {name: LinkStats.model_validate(value) for name, value in self._ask("stats").items()}
 
+    def disturbed(self, fault: str) -> tuple[Disturbance, ...]:
+        """Containers of the fault that somebody else restarted or freed, and times without the engine's events."""
+        return tuple(Disturbance.model_validate(one) for one in self._ask("disturbed", fault=fault))
+
     def renew(self, fault: str, lease_s: float) -> None:
         """Begin a new term; an unknown id is no error."""
         self._ask("renew", fault=fault, lease_s=lease_s)
@@ -236,8 +240,9 @@ def _start_agent(site: Site, folder: state.StackFolder) -> subprocess.Popen[byte
     except OSError as error:
         raise StorageFailed(f"{folder.path} cannot be written: {error.strerror}", hint="free some space") from error
     with log:
+        module = "chaos.runtimes.docker_bridge" if site.helper else "chaos.runtimes.docker_agent"
         agent = subprocess.Popen(
-            [sys.executable, "-m", "chaos.runtimes.docker_agent", str(orders)],
+            [sys.executable, "-m", module, str(orders)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -2,13 +2,15 @@
 
 It outlives its conductor: its stdin is a pipe to it, and when that ends, by whatever end, everything is taken back
 and the agent ends too. It tells its starter on stdout {"say": "ready"} or {"say": "failed", "why"}. The verbs of
-its control socket are those of the supervisor, and `shape` and `stats`, which a link proxy has elsewhere.
+its control socket are those of the supervisor, and `shape` and `stats`, which a link proxy has elsewhere. In a
+helper container there is no such socket: requests come in on stdin (`docker_far`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import selectors
@@ -17,7 +19,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,14 +27,15 @@ from typing import Any
 from chaos.errors import ChaosError, StackFailed
 from chaos.model.link import LinkEffect
 from chaos.model.stack import Site
-from chaos.runtimes import control, docker_ways
+from chaos.runtimes import control, docker_far, docker_ways
 from chaos.runtimes.control import BadRequest
 from chaos.runtimes.docker_body import Fill, Strain
 from chaos.runtimes.docker_delay import Delayer, Sockets
 from chaos.runtimes.docker_engine import Engine
-from chaos.runtimes.docker_hands import Hands, Queue, Shape
+from chaos.runtimes.docker_hands import Hands
 from chaos.runtimes.docker_io import Pace
 from chaos.runtimes.docker_leases import AGAIN_S, KERNEL_SLACK_S, ContainerLeases, Lease
+from chaos.runtimes.docker_links import Queue, Shape
 from chaos.runtimes.docker_names import WAYS, Names
 from chaos.runtimes.docker_rules import Order
 from chaos.runtimes.docker_rules import queue as queue_number
@@ -49,12 +52,16 @@ class Agent:
 
     def __init__(self, orders: dict[str, Any]) -> None:
         self.site = Site.model_validate(orders["site"])
+        engine = Engine()
+        if far := "engine" in orders:
+            self.site = docker_far.settled_in(self.site, engine, orders["engine"])
         self._loop = asyncio.get_running_loop()
         self._end = asyncio.Event()
         self._worker = ThreadPoolExecutor(1, "hands")
         self._delayers: dict[Queue, Delayer] = {}
-        self._hands = Hands(self.site, Engine(), self._on_queue, self._off_queue)
+        self._hands = Hands(self.site, engine, self._on_queue, self._off_queue)
         self._leases = ContainerLeases(self._hands, self._worker)
+        self._far = docker_far.FarEnd(self.handle, self._end.set) if far else None
 
     async def run(self) -> None:
         """Serve until the owner's pipe ends or `stop` is asked, then take everything back."""
@@ -63,14 +70,23 @@ class Agent:
             signal.signal(deaf, lambda *_: None)
         self._loop.add_reader(0, self._owner)
         threading.Thread(target=self._watch, name="events", daemon=True).start()
+        async with self._served():
+            tell({"say": "ready"})
+            try:
+                await self._end.wait()
+            finally:
+                await self._take_back()
+
+    @contextlib.asynccontextmanager
+    async def _served(self) -> AsyncIterator[None]:
+        """The control socket; a helper container has none."""
+        if self._far is not None:
+            yield
+            return
         server = await control.serve(self.site.supervisor, self.handle)
-        tell({"say": "ready"})
-        try:
-            await self._end.wait()
-        finally:
-            await self._take_back()
-            server.close()
-            control.withdraw(self.site.supervisor)
+        yield
+        server.close()
+        control.withdraw(self.site.supervisor)
 
     async def handle(self, request: dict[str, Any]) -> Any:
         """Answer one request of the control socket."""
@@ -143,6 +159,9 @@ class Agent:
         nodes = await self._leases.release(fault)
         await asyncio.gather(*(self._healthy_again(node) for node in nodes))
 
+    async def _do_disturbed(self, fault: str) -> list[dict[str, Any]]:
+        return self._leases.disturbed(fault)
+
     async def _do_active(self) -> list[str]:
         return self._leases.active()
 
@@ -156,17 +175,29 @@ class Agent:
             for node in self.site.containers:
                 counted = await self._work(self._hands.counted, node, fault)
                 queues = [one.counts.by_link_stats() for key, one in self._delayers.items() if key[:2] == (node, fault)]
-                first = self._hands.first_link(node, fault)
+                first = self._hands.links.first_link(node, fault)
                 for link, figures in (*counted.items(), *(("", one) for one in queues)):
                     # What cannot be told apart by link is counted on the first of the fault's links to this node.
                     stats[link or first].update(figures)
         for node in self.site.containers:
             for link, count in (await self._work(self._hands.connections, node)).items():
                 stats[link]["connections"] = count
-        for link, count in self._hands.cuts.items():
+        for link, count in self._hands.links.cuts.items():
             stats[link]["reset"] = count
         del stats[""]
         return stats
+
+    async def _do_ask_node(self, node: str, get: str, within_s: float) -> dict[str, Any]:
+        return docker_ways.told(await asyncio.to_thread(docker_ways.ask_node, self.site, node, get, within_s))
+
+    async def _do_ask_through(self, link: str, get: str, within_s: float, pieces: int) -> dict[str, Any]:
+        ask = functools.partial(docker_ways.ask_through, self.site, link, get, within_s, pieces)
+        return docker_ways.told(await asyncio.to_thread(ask))
+
+    async def _do_measure(self, what: str, arguments: dict[str, Any]) -> Any:
+        if what not in docker_ways.FIGURES:
+            raise BadRequest(f"nothing here measures {what}")
+        return await asyncio.to_thread(docker_ways.measured, self.site, what, arguments)
 
     async def _do_stop(self) -> None:
         self._loop.call_soon(self._end.set)
@@ -190,19 +221,25 @@ class Agent:
             await asyncio.sleep(0.1)
 
     def _owner(self) -> None:
-        if not os.read(0, 4096):
+        data = os.read(0, 65536)
+        if not data:
             self._loop.remove_reader(0)
             self._end.set()
+        elif self._far is not None:
+            self._far.hear(data)
 
     def _watch(self) -> None:
         """Starts of our containers, from a thread of their own: an engine that ends its stream is asked again."""
         ours = {container.id for container in self.site.containers.values()}
         while not self._end.is_set():
+            since = int(time.time())
             with contextlib.suppress(Exception):  # any trouble of the stream means: ask again
-                for started in self._hands.engine.starts():
+                for started in self._hands.engine.starts(since):
                     if started in ours:
                         self._loop.call_soon_threadsafe(self._leases.resettle)
             time.sleep(AGAIN_S)
+            # An engine that was away remembers nothing of the time before.
+            self._loop.call_soon_threadsafe(self._leases.events_lost)
 
     def _on_queue(self, key: Queue, sockets: Sockets, order: Order) -> None:
         def begin() -> None:

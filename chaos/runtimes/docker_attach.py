@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chaos.errors import NoSuchTarget, StackFailed, UnsafeTarget
+from chaos.errors import NoSuchTarget, StackFailed, UnsafeTarget, UsageError
 from chaos.model.stack import Container, NodeSpec, Site, StackSpec
-from chaos.runtimes import clocks, docker_body, docker_clocks, docker_cpu, docker_hands, stackfile
-from chaos.runtimes.docker_engine import Engine, Facts
-
-ENVIRONMENT = "collab-chaos.environment"
-"""A container that carries this label with another word than staging is never attacked."""
-LOCAL_ONLY = "the faults reach containers through this host's own /proc and network namespaces"
+from chaos.runtimes import (
+    clocks,
+    docker_body,
+    docker_clocks,
+    docker_cpu,
+    docker_hands,
+    docker_helper,
+    docker_links,
+    stackfile,
+)
+from chaos.runtimes.docker_engine import ENVIRONMENT, Engine, Facts
 
 
 def attached_site(spec: StackSpec, engine: Engine) -> Site:
-    """Look the containers up, and check them; only looks."""
-    if not engine.local:
-        raise StackFailed("the engine that DOCKER_HOST names is on another host", hint=LOCAL_ONLY)
+    """Look the containers up, and check them; only looks. Raises as `chaos.runtimes.docker.attach` does."""
+    about = engine.about()
+    if why := docker_helper.unusable(about):
+        raise UsageError(f"{engine.where.says}: {why}")
     found = {name: _pick(name, node, spec, engine) for name, (_, node) in spec.nodes().items()}
     _no_container_twice(found)
-    containers = {name: _container(name, spec.nodes()[name][1], facts) for name, facts in found.items()}
+    helper = docker_helper.is_needed(engine, about, found)
+    if helper and (why := docker_helper.why_not(engine)):
+        raise UsageError(why, hint=docker_helper.HINT)
+    containers = {
+        name: _container(name, spec.nodes()[name][1], facts, facts.quota if helper else docker_cpu.read(facts.pid))
+        for name, facts in found.items()
+    }
     ports = {
         name: port
         for name, facts in found.items()
@@ -28,7 +40,8 @@ def attached_site(spec: StackSpec, engine: Engine) -> Site:
     }
     links = {link.name: ports[link.target] for link in spec.links if link.source not in found and link.target in ports}
     _ports_are_there(spec, ports)
-    return Site(spec=stackfile.fill(spec, ports, links, {}), node_ports=ports, link_ports=links, containers=containers)
+    filled = stackfile.fill(spec, ports, links, {})
+    return Site(spec=filled, node_ports=ports, link_ports=links, containers=containers, helper=helper)
 
 
 def _pick(name: str, node: NodeSpec, spec: StackSpec, engine: Engine) -> Facts:
@@ -47,14 +60,13 @@ def _pick(name: str, node: NodeSpec, spec: StackSpec, engine: Engine) -> Facts:
     return facts
 
 
-def _container(name: str, node: NodeSpec, facts: Facts) -> Container:
+def _container(name: str, node: NodeSpec, facts: Facts, quota: docker_cpu.Quota) -> Container:
     listens = node.listens
     if listens is None:
         if len(facts.exposed) != 1:
             shown = ", ".join(map(str, facts.exposed)) or "no port"
             raise NoSuchTarget(f"{facts.name} exposes {shown}", hint=f"give node {name} its `listens: PORT`")
         (listens,) = facts.exposed
-    quota = docker_cpu.read(facts.pid)
     if quota.ours:
         raise StackFailed(f"{facts.name} still has the processor quota of an earlier run", hint="chaos heal")
     if clocks.is_ours(docker_clocks.read(facts) or ""):
@@ -83,7 +95,9 @@ def _lacks(facts: Facts, node: NodeSpec) -> dict[str, str]:
     if docker_clocks.read(facts) is None:
         found["skewing"] = clocks.NOT_PRELOADED
     if facts.has_ipv6:
-        found["shaping"] = found["naming"] = docker_hands.IPV6
+        found["shaping"] = found["naming"] = docker_links.IPV6
+    if facts.network == "host":
+        found["shaping"] = found["naming"] = docker_links.HOST_NETWORK
     return found
 
 

@@ -15,6 +15,8 @@ PERIODS_US = (10_007, 20_011, 50_021, 100_003)
 SMALLEST_US = 1000
 """The kernel takes no smaller quota."""
 UNLIMITED = -1
+DEFAULT_PERIOD_US = 100_000
+"""The kernel's, and the engine's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,29 +7,60 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
+import secrets
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-import docker
 import docker.errors
-import docker.utils
+import docker.types
 import requests.exceptions
 
-from chaos.errors import StackFailed, UsageError
+from chaos.errors import StackFailed
+from chaos.runtimes.docker_connect import ANSWER_S, connect, where
+from chaos.runtimes.docker_cpu import DEFAULT_PERIOD_US, UNLIMITED, Quota
 
-ANSWER_S = 10
-"""Bound of every request but the stream of events."""
 EVENTS_S = 3600
 """After so long without any event the stream is asked for again."""
-SOCKET = "unix:///var/run/docker.sock"
 NEVER = "0001-01-01T00:00:00Z"
+ENVIRONMENT = "collab-chaos.environment"
+"""A container that carries this label with another word than staging is never attacked."""
+HELPER = "collab-chaos.helper"
+"""Label of our own helper containers."""
+CAPABILITIES = ("SYS_ADMIN", "SYS_PTRACE", "NET_ADMIN", "NET_RAW")
+"""Of a helper: to enter namespaces, to look into processes, to set rules, to send packets again."""
+PAUSED, STOPPED = "paused", "stopped"
+NOTE, ON, SINCE = "collab-chaos.note", "collab-chaos.container", "collab-chaos.started"
+"""Labels of a note: what was done, to which container, under which StartedAt."""
 
 
 class ContainerGone(StackFailed):
     """The engine knows no container of this id."""
+
+
+class About(NamedTuple):
+    """An engine."""
+
+    id: str
+    """Its own; it stays the same over restarts."""
+    system: str
+    linux: bool
+    rootless: bool
+
+    @property
+    def desktop(self) -> bool:
+        """Docker Desktop: its socket is on this host, its containers are in a virtual machine."""
+        return self.system == "Docker Desktop"
+
+
+class Note(NamedTuple):
+    """Kept by the engine of what was done to a container and leaves no mark on it."""
+
+    did: str
+    container: str
+    started: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +79,8 @@ class Facts:
     starved: bool
     """Whether the kernel's out-of-memory killer met it in its last life, by the engine's own word."""
     restarts: int
+    network: str
+    """The engine's network mode: a network's name, or whose namespace it shares (`host`, `container:ID`)."""
     addresses: tuple[str, ...]
     """IPv4, one per network."""
     has_ipv6: bool
@@ -60,6 +93,8 @@ class Facts:
     """HostConfig: what it is given at each start."""
     steady: bool
     """Whether every published port was asked for by number, so that it is the same after a restart."""
+    quota: Quota
+    """Of the engine's configuration, which is what a restart would bring."""
 
     @property
     def up(self) -> bool:
@@ -79,20 +114,26 @@ class Facts:
 
 
 class Engine:
-    """A connection to the engine that `DOCKER_HOST` names, else to this host's."""
+    """A connection to the engine that the environment means, or to the one at `host`. Raises `UsageError`."""
 
-    def __init__(self) -> None:
-        try:
-            _knock()
-            self._api = _client()
-        except (OSError, docker.errors.DockerException, requests.exceptions.RequestException) as error:
-            raise UsageError(*_no_engine(error)) from error
-        self.local = self._api.base_url.startswith("http+docker://")
-        """Whether the engine is behind a socket of this host: then its processes can be seen from here."""
+    def __init__(self, host: str = "") -> None:
+        self.where = where({**os.environ, "DOCKER_HOST": host} if host else os.environ)
+        self._api = connect(self.where)
 
     def close(self) -> None:
         """End the connection; safe to call twice."""
         self._api.close()
+
+    def about(self) -> About:
+        """What the engine says of itself."""
+        with _mapped("info"):
+            said = self._api.info()
+        return About(
+            id=said.get("ID") or "",
+            system=said.get("OperatingSystem") or "",
+            linux=said.get("OSType", "linux") == "linux",
+            rootless=any("name=rootless" in one for one in said.get("SecurityOptions") or ()),
+        )
 
     def find(self, labels: Mapping[str, str]) -> tuple[Facts, ...]:
         """Containers that carry all of these labels, running or not."""
@@ -138,30 +179,89 @@ class Engine:
         with _mapped(f"unpause {container[:12]}"), _already():
             self._api.unpause(container)
 
+    def note(self, did: str, facts: Facts) -> None:
+        """Keep in the engine that this is about to be done to a container: an empty volume with labels."""
+        labels = {NOTE: did, ON: facts.id, SINCE: facts.started}
+        with _mapped(f"note on {facts.name}"):
+            self._api.create_volume(_note_name(did, facts.id), labels=labels)
+
+    def forget(self, did: str, container: str) -> None:
+        """Tear a note up; one that is not there is no error."""
+        with contextlib.suppress(ContainerGone), _mapped(f"note on {container[:12]}"):
+            self._api.remove_volume(_note_name(did, container))
+
+    def notes(self) -> tuple[Note, ...]:
+        """What was noted and not torn up."""
+        with _mapped("list notes"):
+            found = self._api.volumes(filters={"label": NOTE}).get("Volumes") or []
+        labels = [one.get("Labels") or {} for one in found]
+        return tuple(Note(one[NOTE], one.get(ON, ""), one.get(SINCE, "")) for one in labels)
+
+    def has_image(self, image: str) -> bool:
+        """Whether the engine has it."""
+        with _mapped(f"image {image}"):
+            return bool(self._api.images(image))
+
+    def helper(
+        self, image: str, command: list[str], label: tuple[str, str], binds: list[str], files: bytes
+    ) -> tuple[str, Any]:
+        """Start a container in the host's namespaces, with what it takes to harm others; it goes with its process.
+
+        `files` is a tar that is unpacked into its root. Returns its id, and the socket of its input and output.
+        """
+        with _mapped(f"helper from {image}"):
+            host = self._api.create_host_config(
+                network_mode="host",
+                pid_mode="host",
+                cgroupns="host",
+                cap_add=[*CAPABILITIES],
+                security_opt=["seccomp=unconfined", "apparmor=unconfined"],
+                binds=binds,
+                auto_remove=True,
+                log_config=docker.types.LogConfig(type="none"),
+            )
+            name = f"collab-chaos-helper-{secrets.token_hex(4)}"
+            labels = dict([label])
+            made = self._api.create_container(
+                image, [], name=name, entrypoint=command, stdin_open=True, labels=labels, host_config=host
+            )["Id"]
+        try:
+            with _mapped(f"helper {made[:12]}"):
+                self._api.put_archive(made, "/", files)
+                stream = self._api.attach_socket(made, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+                self._api.start(made)
+        except StackFailed:
+            with contextlib.suppress(docker.errors.APIError):
+                self._api.remove_container(made, force=True)
+            raise
+        return made, getattr(stream, "_sock", stream)
+
+    def until_gone(self, container: str, within_s: float) -> None:
+        """Wait until a container is no more. Raises `StackFailed` where the engine does not answer."""
+        until = time.monotonic() + within_s
+        with contextlib.suppress(ContainerGone):
+            while time.monotonic() < until:
+                self.facts(container)
+                time.sleep(0.05)
+
     def logs(self, container: str, lines: int) -> tuple[str, ...]:
         """The last lines of its output."""
         with _mapped(f"logs of {container[:12]}"):
             text: bytes = self._api.logs(container, tail=lines)
         return tuple(text.decode(errors="replace").splitlines())
 
-    def starts(self) -> Iterator[str]:
-        """Ids of containers as they are started, for ever. Blocks between them; ends when the connection does."""
-        with contextlib.closing(_client(EVENTS_S)) as api:
-            for event in api.events(decode=True, filters={"type": "container", "event": ["start"]}):
+    def starts(self, since_s: int) -> Iterator[str]:
+        """Ids of containers as they are started, from that time (of the epoch) on, for ever.
+
+        Blocks between them; ends when the connection does.
+        """
+        with contextlib.closing(connect(self.where, EVENTS_S)) as api:
+            for event in api.events(since=since_s, decode=True, filters={"type": "container", "event": ["start"]}):
                 yield event["id"]
 
 
-def _knock() -> None:
-    """Raises `OSError` where the engine's socket does not let us in: the library would leave a socket open then."""
-    kind, _, path = (os.environ.get("DOCKER_HOST") or SOCKET).partition("://")
-    if kind == "unix":
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(ANSWER_S)
-            sock.connect(path)
-
-
-def _client(timeout_s: int = ANSWER_S) -> docker.APIClient:
-    return docker.APIClient(version="auto", timeout=timeout_s, **docker.utils.kwargs_from_env())
+def _note_name(did: str, container: str) -> str:
+    return f"collab-chaos-{did}-{container}"
 
 
 def _facts(said: dict[str, Any]) -> Facts:
@@ -180,6 +280,7 @@ def _facts(said: dict[str, Any]) -> Facts:
         exit_code=state.get("ExitCode") or 0,
         starved=bool(state.get("OOMKilled")),
         restarts=said.get("RestartCount") or 0,
+        network=said["HostConfig"].get("NetworkMode") or "default",
         addresses=tuple(one["IPAddress"] for one in networks.values() if one.get("IPAddress")),
         has_ipv6=any(one.get("GlobalIPv6Address") for one in networks.values()),
         exposed=_exposed(said),
@@ -187,7 +288,15 @@ def _facts(said: dict[str, Any]) -> Facts:
         volumes={one["Destination"]: one["Source"] for one in said.get("Mounts") or () if one.get("Source")},
         config=said["HostConfig"],
         steady=all(port not in {"", "0"} for port in asked),
+        quota=_quota(said["HostConfig"]),
     )
+
+
+def _quota(config: dict[str, Any]) -> Quota:
+    period = config.get("CpuPeriod") or DEFAULT_PERIOD_US
+    if nano := config.get("NanoCpus"):
+        return Quota(nano * period // 10**9, period)
+    return Quota(config.get("CpuQuota") or UNLIMITED, period)
 
 
 def _exposed(said: dict[str, Any]) -> tuple[int, ...]:
@@ -221,10 +330,3 @@ def _mapped(what: str) -> Iterator[None]:
         raise ContainerGone(f"{what}: the container is gone", hint="`docker ps -a` shows what is there") from error
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
         raise StackFailed(f"{what}: the engine said: {error}") from error
-
-
-def _no_engine(error: Exception) -> tuple[str]:
-    text = str(error)
-    if isinstance(error, PermissionError):
-        return ("no permission for the Docker socket: join the group `docker`, or run as root",)
-    return (f"no Docker engine answers ({text.splitlines()[0][:200]}): start it, or set DOCKER_HOST",)

@@ -15,7 +15,8 @@ from typing import Any
 from chaos.errors import StackFailed
 from chaos.runtimes.control import BadRequest
 from chaos.runtimes.docker_body import CALM, Strain
-from chaos.runtimes.docker_hands import Hands, Shape, Want
+from chaos.runtimes.docker_hands import Hands, Want
+from chaos.runtimes.docker_links import Shape
 from chaos.runtimes.docker_names import Names
 from chaos.runtimes.report import log
 
@@ -40,6 +41,8 @@ class Lease:
     shape: Shape | None = None
     names: Names | None = None
     strain: Strain = CALM
+    settled: bool = False
+    """Whether it was in force once."""
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
     expiry: asyncio.TimerHandle | None = None
 
@@ -61,6 +64,8 @@ class ContainerLeases:
         self._worker = worker
         self._leases: list[Lease] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._disturbed: dict[str, dict[str, bool]] = {}
+        """Fault -> what happened to it, in words, and whether it is in force again."""
 
     def active(self) -> list[str]:
         """Ids of the faults that hold something, oldest first."""
@@ -73,6 +78,10 @@ class ContainerLeases:
     def held(self, node: str, *kinds: str) -> bool:
         """Whether a lease of one of these kinds is on the node."""
         return any(node in lease.nodes and lease.kind in kinds for lease in self._leases)
+
+    def disturbed(self, fault: str) -> list[dict[str, Any]]:
+        """What others did to a fault, as `chaos.runtimes.base.Disturbance` has it."""
+        return [{"says": says, "mended": mended} for says, mended in self._disturbed.get(fault, {}).items()]
 
     async def take(self, lease: Lease, lease_s: float, restart_after_s: float | None = None) -> None:
         """Put a harm on nodes; what cannot be done whole is taken back. Raises `BadRequest`."""
@@ -120,9 +129,20 @@ class ContainerLeases:
         """A container was started: put on it what is held on it, and use its new addresses everywhere."""
         self._spawn(self._readdress())
 
+    def events_lost(self) -> None:
+        """For a while nobody said what was started: look at everything that is held."""
+        log("the engine's events were lost for a while; looking at every container")
+        for fault in self.active():
+            self._disturb(fault, "the engine's events were lost for a while, and every container was looked at again")
+        self.resettle()
+
+    def _disturb(self, fault: str, says: str, *, mended: bool = True) -> None:
+        self._disturbed.setdefault(fault, {})[says] = mended
+
     def _drop(self, fault: str) -> set[str]:
         gone = [lease for lease in self._leases if lease.fault == fault]
         self._leases = [lease for lease in self._leases if lease.fault != fault]
+        self._disturbed.pop(fault, None)
         for lease in gone:
             lease.cancel()
         return {node for lease in gone for node in lease.nodes}
@@ -161,12 +181,27 @@ class ContainerLeases:
         loop = asyncio.get_running_loop()
         failures = []
         for node in sorted(nodes):
-            try:
-                await loop.run_in_executor(self._worker, self._hands.settle, node, self._want(node))
-            except StackFailed as error:
-                failures.append(error)
+            torn, error = await loop.run_in_executor(self._worker, self._try, node, self._want(node))
+            self._note(node, torn=torn, mended=error is None)
+            failures += [error] if error else []
         if failures:
             raise failures[0]
+
+    def _try(self, node: str, want: Want) -> tuple[bool, StackFailed | None]:
+        """On the worker's thread; whether somebody else had torn something down, and what went wrong."""
+        try:
+            self._hands.settle(node, want)
+        except StackFailed as error:
+            return self._hands.torn, error
+        return self._hands.torn, None
+
+    def _note(self, node: str, *, torn: bool, mended: bool) -> None:
+        says = f"{node} was restarted or freed by somebody else"
+        for lease in self._leases:
+            if node in lease.nodes:
+                if lease.settled and (torn or says in self._disturbed.get(lease.fault, ())):
+                    self._disturb(lease.fault, says, mended=mended)
+                lease.settled = lease.settled or mended
 
     def _want(self, node: str) -> Want:
         on = [lease for lease in self._leases if node in lease.nodes]

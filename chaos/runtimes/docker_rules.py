@@ -231,6 +231,12 @@ def ours(saved: str, fault: str) -> tuple[dict[str, list[str]], dict[str, list[s
     return chains, jumps
 
 
+def faults(saved: str) -> tuple[str, ...]:
+    """Ids of the faults whose jumps stand in the output of `iptables-save`; a chain of the name alone is not ours."""
+    found = re.findall(rf'^-A .*--comment "{mark("(.+?)")}" -j (cc-[0-9a-f]{{8}}-[ioIO])$', saved, re.MULTILINE)
+    return tuple(dict.fromkeys(fault for fault, name in found if name == chain(fault, name[-1])))
+
+
 def remove(saved: str, fault: str) -> str:
     """The input of `iptables-restore --noflush` that takes a fault out; empty if nothing is there."""
     chains, jumps = ours(saved, fault)

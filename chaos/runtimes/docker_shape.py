@@ -87,6 +87,21 @@ def take_out(pid: int, fault: str) -> bool:
     return bool(text) or any(found)
 
 
+def marked(pid: int) -> tuple[str, ...]:
+    """What carries our marks, whatever fault put it in: ids of faults, and devices with our handle."""
+    devices = (device.name for device in _all_devices(pid) if _root(device) == rules.MAJOR)
+    return (*rules.faults(_saved(pid)), *devices)
+
+
+def clear(pid: int) -> None:
+    """Take out everything that `marked` finds. Raises `StackFailed`."""
+    for fault in rules.faults(_saved(pid)):
+        take_out(pid, fault)
+    for device in _all_devices(pid):
+        if _root(device) == rules.MAJOR:
+            run(device.pid, "tc", "qdisc", "del", "dev", device.name, "root")
+
+
 def split(effect: LinkEffect) -> tuple[LinkEffect, LinkEffect]:
     """What netem can do of an effect on this host, and the rest; each part goes to the first carrier that works."""
     first, rest = dict[str, Any](), dict[str, Any]()

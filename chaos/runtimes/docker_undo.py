@@ -13,8 +13,8 @@ from typing import Any
 from chaos.errors import ChaosError, StackFailed, StillDirty
 from chaos.model.fault import Undo
 from chaos.model.stack import Site
-from chaos.runtimes import clocks, control, docker_body, docker_clocks, docker_cpu, docker_shape
-from chaos.runtimes.docker_engine import ContainerGone, Engine, Facts
+from chaos.runtimes import clocks, control, docker_body, docker_clocks, docker_cpu, docker_helper, docker_shape
+from chaos.runtimes.docker_engine import PAUSED, STOPPED, ContainerGone, Engine, Facts
 from chaos.runtimes.undo import DOCKER_RELEASE
 
 RELEASE_S = 30.0
@@ -27,10 +27,14 @@ def docker_release(site: Site, fault: str) -> Undo:
 
     Raises `StackFailed` if the agent cannot tell; a site without an agent (a plan) has nothing to tell.
     """
-    containers = control.call(site.supervisor, "originals", timeout_s=RELEASE_S) if site.supervisor else {}
+    arguments: dict[str, Any] = {"agent": site.supervisor, "fault": fault, "containers": {}}
+    if site.supervisor:
+        arguments["containers"] = control.call(site.supervisor, "originals", timeout_s=RELEASE_S)
+        with contextlib.closing(Engine()) as engine:
+            arguments["engine"] = {"id": engine.about().id, "host": engine.where.host}
     return Undo(
         primitive=DOCKER_RELEASE,
-        arguments={"agent": site.supervisor, "fault": fault, "containers": containers},
+        arguments=arguments,
         says="let the agent take it back; else unpause, start, restore limits, take out our rules",
     )
 
@@ -47,11 +51,11 @@ def release(arguments: dict[str, Any]) -> str:
     # A container that was asked to end may not have done so yet, and cannot be told from one that was not asked.
     time.sleep(arguments.get("grace_s", 0.0))
     try:
-        with contextlib.closing(Engine()) as engine:
-            return _by_hand(engine, fault, containers)
+        with contextlib.closing(_engine(arguments.get("engine") or {})) as engine:
+            return _beside(engine, fault, containers)
+    except StillDirty:
+        raise
     except ChaosError as error:
-        if isinstance(error, StillDirty):
-            raise
         raise StillDirty(f"{fault} could not be taken back: {error.message}", hint=error.hint) from error
 
 
@@ -65,12 +69,37 @@ def _ask(agent: str, fault: str) -> str:
     return "released"
 
 
-def _by_hand(engine: Engine, fault: str, containers: dict[str, Any]) -> str:
-    """Every container is tried, whatever happens to the one before it."""
+def _engine(was: dict[str, str]) -> Engine:
+    """The engine that the containers are on, whatever the environment says by now."""
+    engine = Engine(was.get("host", ""))
+    if was and engine.about().id != was["id"]:
+        engine.close()
+        raise StillDirty(f"at {was['host']} is another engine than the one that was attacked", hint="set DOCKER_HOST")
+    return engine
+
+
+def _beside(engine: Engine, fault: str, containers: dict[str, Any]) -> str:
+    found = {}
+    for node, was in containers.items():
+        with contextlib.suppress(ContainerGone):
+            found[node] = engine.facts(was["id"])
+    if docker_helper.is_needed(engine, engine.about(), found):
+        said: str = docker_helper.once(engine, "release", fault=fault, containers=containers)
+        return said
+    return by_hand(engine, fault, containers)
+
+
+def by_hand(engine: Engine, fault: str, containers: dict[str, Any]) -> str:
+    """Where the containers' processes are seen; every container is tried, whatever happens to the one before it.
+
+    Raises `StillDirty`.
+    """
     done, left = [], []
     for node, was in containers.items():
         try:
             done += [f"{node} {what}" for what in _one(engine, fault, was)]
+            for did in (PAUSED, STOPPED):
+                engine.forget(did, was["id"])
         except ContainerGone:
             continue
         except ChaosError as error:

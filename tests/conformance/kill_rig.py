@@ -5,6 +5,7 @@ Conductors are forked off one prepared process (`python kill_rig.py`), so that e
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     from chaos.model.stack import Site
 
 ROOT = Path(__file__).parents[2]
-FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
+Harm = tuple[str, dict[str, Any]]
+"""A fault and its arguments, but for the duration."""
+FAULTS: dict[str, Harm] = {
     "link": ("congestion", {"target": {"link": "users--a"}, "delay_ms": 200}),
     "cut": ("partition", {"target": {"link": "users--a"}, "mode": "silent"}),
     "pause": ("pause", {"target": {"node": "b"}}),
@@ -101,27 +104,37 @@ class Conductors:
         env = os.environ | {"PYTHONPATH": str(ROOT)}
         pipe = subprocess.PIPE
         self._process = subprocess.Popen([sys.executable, __file__], stdin=pipe, stdout=pipe, text=True, env=env)
+        self.pid = self._process.pid
         self._count = 0
 
     def __enter__(self) -> Self:
         return self
 
+    def prepare(self, module: str) -> None:
+        """Import a module once, for all conductors to come."""
+        self._ask({"import": module})
+
     def __exit__(self, *_: object) -> None:
         self._process.communicate(timeout=30)
 
-    def start(self, site: Site, what: str, *, at: str = "", after_s: float = 0.0, duration: float = 0.3) -> int:
-        """Fork one that injects `what` and dies at that step, or after so long; returns its pid."""
+    def start(self, stack: str, what: Harm, **how: Any) -> int:
+        """Fork one that injects `what` and dies: `at` a step, or `after_s`; returns its pid.
+
+        `stack` is the id of a running stack, or the file of one of containers. `agent` too: the conductor takes the
+        agent of the containers with it.
+        """
         self._count += 1
-        order = {"stack": site.id, "what": what, "at": at, "after_s": after_s, "duration": duration}
+        name, arguments = what
+        order = {"stack": stack, "fault": name, "arguments": arguments, "duration": 0.3, **how}
         return int(self._ask(order | {"run": f"mortal-{self._process.pid}-{self._count:04}"})["pid"])
 
     def wait(self, pid: int) -> int:
         """How it ended: minus the signal's number, or its exit code."""
         return int(self._ask({"wait": pid})["code"])
 
-    def run(self, site: Site, what: str, **how: Any) -> int:
+    def run(self, stack: str, what: Harm, **how: Any) -> int:
         """Start one and wait for its end."""
-        return self.wait(self.start(site, what, **how))
+        return self.wait(self.start(stack, what, **how))
 
     def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
@@ -206,34 +219,46 @@ def _quick(model: type[Fault]) -> type[Fault]:
     return Quick
 
 
-def _die(*_: object) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 def _conduct(order: dict[str, Any]) -> None:
     """What a run does about its faults, with an observer that ends it."""
-    name, arguments = FAULTS[order["what"]]
+    stack = _attach(order["stack"])
+
+    def end() -> None:
+        if order.get("agent"):
+            os.kill(stack.agent.pid, signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def die(step: Step) -> None:
-        if step == order["at"]:
-            _die()
+        if step == order.get("at"):
+            end()
 
-    if order["after_s"]:
-        threading.Timer(order["after_s"], _die).start()
+    if order.get("after_s"):
+        threading.Timer(order["after_s"], end).start()
     place = runs.enrol(runs.RunFile(run=order["run"], target=order["run"]))
-    stack = attach_stack(order["stack"])
     ledger = Ledger.create(order["run"], steps=die)
-    fault = _quick(registry()[name]).model_validate({**arguments, "duration": order["duration"]})
-    Injector(stack.runtime, ledger, 1, threading.Event(), lambda *_: None, steps=die).run(fault, name)
+    fault = _quick(registry()[order["fault"]]).model_validate({**order["arguments"], "duration": order["duration"]})
+    Injector(stack.runtime, ledger, 1, threading.Event(), lambda *_: None, steps=die).run(fault, fault.name)
     ledger.put_away()
+    stack.close()
     place.leave()
+
+
+def _attach(stack: str) -> Any:
+    if not stack.endswith(".yaml"):
+        return attach_stack(stack)
+    from chaos.runtimes.docker import attach
+
+    return attach(load_stack(stack))
 
 
 def main() -> None:
     """Fork a conductor for each order."""
     for line in sys.stdin:
         order = json.loads(line)
-        if "wait" in order:
+        if "import" in order:
+            importlib.import_module(order["import"])
+            answer = {}
+        elif "wait" in order:
             _, status = os.waitpid(order["wait"], 0)
             answer = {"code": os.waitstatus_to_exitcode(status)}
         else:

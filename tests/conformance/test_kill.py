@@ -50,7 +50,7 @@ def test_a_kill_at_any_step_leaves_nothing_after_a_heal(
 ) -> None:
     """The conductor dies right there; `chaos heal` makes nodes, links, processes and files what they were."""
     before = snapshot(stack)
-    assert conductors.run(stack.site, what, at=step) == -signal.SIGKILL
+    assert conductors.run(stack.site.id, FAULTS[what], at=step) == -signal.SIGKILL
     assert bool(stack.runtime.active()) is (step in IN_FORCE)
     (dead,) = runs.abandoned()
     assert [book.run for book in ledgers()] == [dead.run]
@@ -62,7 +62,7 @@ def test_a_kill_at_any_step_leaves_nothing_after_a_heal(
 def test_without_a_heal_the_leases_run_out(stack: RunningStack, conductors: Conductors) -> None:
     """Four faults held by four dead conductors: within ten seconds the stack is itself, and the next run says more."""
     before = snapshot(stack)
-    pids = [conductors.start(stack.site, what, at=Step.INJECTED) for what in MATRIX]
+    pids = [conductors.start(stack.site.id, FAULTS[what], at=Step.INJECTED) for what in MATRIX]
     assert {conductors.wait(pid) for pid in pids} == {-signal.SIGKILL}
     assert len(stack.runtime.active()) == len(MATRIX)
     assert settled(stack, before, *OUTSIDE) | {"files": []} == before | {"files": []}
@@ -75,7 +75,7 @@ def test_without_a_heal_the_leases_run_out(stack: RunningStack, conductors: Cond
 def test_a_fault_that_a_living_conductor_holds_is_left_alone(stack: RunningStack, conductors: Conductors) -> None:
     """A heal passes over a run in progress, says so, and obeys when it is named."""
     before = snapshot(stack)
-    pid = conductors.start(stack.site, "link", at=Step.HOLD, duration=3)
+    pid = conductors.start(stack.site.id, FAULTS["link"], at=Step.HOLD, duration=3)
     _until_held(stack)
     (known,) = runs.in_progress()
     done = heal()
@@ -92,7 +92,7 @@ def test_conductors_and_supervisor_die_together(conductors: Conductors, tmp_path
     """Then there is no stack any more: no process of it, stopped ones included, and after a heal no file."""
     before = files()
     with detached(tmp_path) as stack:
-        pids = [conductors.start(stack.site, what, at=Step.HOLD, duration=60) for what in MATRIX]
+        pids = [conductors.start(stack.site.id, FAULTS[what], at=Step.HOLD, duration=60) for what in MATRIX]
         _until_held(stack, len(MATRIX))
         (supervisor,) = [p for p in psutil.process_iter() if _is_supervisor(p, stack.site.directory)]
         for pid in (*pids, supervisor.pid):

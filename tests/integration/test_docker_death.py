@@ -52,31 +52,6 @@ def heal() -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("conductor", sorted(FAULTS), indirect=True)
-def test_without_its_conductor_a_fault_ends(conductor: Conductor, web: Cans) -> None:
-    """SIGKILL of the conductor: its agent takes everything back, and ends."""
-    during = web.snapshot()
-    conductor.kill()
-    before = _after(web, during)
-    assert heal().returncode == 0
-    assert web.snapshot() == before
-
-
-@pytest.mark.parametrize("conductor", sorted(FAULTS), indirect=True)
-def test_without_conductor_and_agent_a_heal_ends_it(conductor: Conductor, web: Cans) -> None:
-    """SIGKILL of both: `chaos heal` takes everything back from the ledger alone, and again is no error."""
-    during = web.snapshot()
-    conductor.kill_agent()
-    conductor.kill()
-    assert [entry.step for book in ledgers() for entry in book.open_entries()] == ["injected"]
-    done = heal()
-    assert done.returncode == 0, done.stderr
-    before = _after(web, during)
-    assert not [entry for book in ledgers() for entry in book.open_entries()]
-    assert heal().returncode == 0
-    assert web.snapshot() == before
-
-
 @pytest.mark.parametrize("conductor", ["silent", "delay"], indirect=True)
 def test_what_the_kernel_can_end_ends_without_anybody(conductor: Conductor, web: Cans) -> None:
     """SIGKILL of both, and no heal: drops stop to match when their term is over, delays at once."""
@@ -110,19 +85,6 @@ def test_an_agent_that_stands_still_keeps_nothing(conductor: Conductor, web: Can
     os.kill(conductor.agent, signal.SIGCONT)
     until(lambda: not psutil.pid_exists(conductor.agent), 20)
     _after(web, during)
-
-
-@pytest.mark.parametrize("name", ["loss", "pause", "slowdown"])
-@pytest.mark.parametrize("step", ["intent", "bite"])
-def test_death_at_another_step(step: str, name: str, web: Cans, tmp_path: Path) -> None:
-    """Just before anything is touched, and just before it is healed: a heal leaves nothing either."""
-    fault, arguments = FAULTS[name]
-    running = Conductor(web.folder / "stack.yaml", fault, json.dumps(arguments), tmp_path / "conductor.log", 1.0)
-    running.reach(step)
-    running.kill_agent()
-    running.kill()
-    assert heal().returncode == 0
-    _after(web, {})
 
 
 @pytest.mark.parametrize("conductor", ["slowdown"], indirect=True)

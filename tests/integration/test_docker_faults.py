@@ -25,6 +25,7 @@ from docker_rig import (
     traffic,
     until,
 )
+from far_rig import near_engine
 
 from chaos.engine.injector import Injector
 from chaos.engine.ledger import Ledger
@@ -289,10 +290,44 @@ def test_a_container_that_restarts_is_hit_again(web: Cans, stack: DockerStack) -
     docker("restart", "-t", "0", web.name("web"))
     until(lambda: chain("n.1", "i") in run(web.pid("web"), "iptables-save"))
     until(lambda: web.snapshot()["web"]["quota"].ours)
+    (told,) = until(lambda: stack.runtime.disturbed("n.1"))
+    assert told.mended
+    assert told.says == "web was restarted or freed by somebody else"
     stack.runtime.release("n.1")
     after = web.snapshot()["web"]
     assert not [rule for rule in after["rules"] if "cc-" in rule]
     assert after["quota"].quota_us == -1
+
+
+def test_a_restart_is_in_the_evidence(web: Cans, stack: DockerStack, tmp_path: Path, before: dict[str, Any]) -> None:
+    """Who reads what a fault did learns that its target was restarted in the middle of it, and was hit again."""
+
+    def restart(step: str, *_: Any) -> None:
+        if step == "on":
+            docker("restart", "-t", "0", web.name("web"))
+            until(lambda: stack.runtime.disturbed("run.1"))
+
+    injector = Injector(stack.runtime, Ledger.create("run", tmp_path), 1, threading.Event(), restart)
+    evidence = injector.run(made("silent", 4), "silent")
+    assert evidence.bit, evidence
+    assert "restarted" in evidence.says
+
+
+def test_a_start_that_no_event_told_of_is_found(web: Cans, tmp_path: Path) -> None:
+    """The engine's events stop for a while: then everything that is held is looked at again, and that is said."""
+    socket_path = tmp_path / "docker.sock"
+    with contextlib.ExitStack() as way:
+        way.enter_context(near_engine(socket_path))
+        with attach(web.spec()) as other:
+            other.runtime.shape("n.1", ("users--web",), LinkEffect(block="silent"), LEASE_S, 1)
+            way.close()
+            docker("restart", "-t", "0", web.name("web"))
+            way.enter_context(near_engine(socket_path))
+            until(lambda: chain("n.1", "i") in run(web.pid("web"), "iptables-save"))
+            told = until(lambda: other.runtime.disturbed("n.1"))
+            assert any("events were lost" in one.says for one in told), told
+            other.runtime.release("n.1")
+    assert not [rule for rule in web.snapshot()["web"]["rules"] if "cc-" in rule]
 
 
 def test_a_lease_that_nobody_renews_ends_by_itself(web: Cans, stack: DockerStack) -> None:

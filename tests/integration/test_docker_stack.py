@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import secrets
-import shutil
 import subprocess
 import sys
 import time
@@ -17,47 +15,25 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from docker_engine import BASE, HINT, Cans, cans, docker, engine_or_skip, snapshot, start_can
+from compose_rig import Composed, composed
+from docker_engine import Cans, cans, docker, start_can
 from docker_rig import ROOT, until
 
 from chaos.cli.main import main
 from chaos.errors import ChaosError, NoSuchTarget, StackFailed, UnsafeTarget
 from chaos.execute import Options, prepare
-from chaos.model.stack import Site
 from chaos.runtimes import docker as runtime
-from chaos.runtimes import ports, ways
-from chaos.runtimes.http import NoAnswer
-from chaos.runtimes.stackfile import load_stack
+from chaos.runtimes import ways
 
 pytestmark = [pytest.mark.needs_docker, pytest.mark.slow]
 
-COMPOSE = ROOT / "chaos" / "stacks" / "compose" / "compose.yaml"
-PROJECT = f"collab-test-{secrets.token_hex(3)}"
-TAG = "collab-chaos-embedded:test"
 EXPERIMENT = ROOT / "experiments" / "network_congestion.json"
 
 
 @pytest.fixture(scope="module")
-def embedded() -> Iterator[Site]:
-    """The compose stack, every node of it healthy."""
-    engine_or_skip()
-    words = next((one for one in (["docker", "compose"], ["docker-compose"]) if _works(one)), None)
-    if words is None:
-        pytest.skip(f"no docker compose; {HINT}")
-    build = [sys.executable, "-m", "chaos.stacks.compose.image", "--base", BASE, "--tag", TAG]
-    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    with contextlib.closing(ports.claim(3)) as claim:
-        names = zip(("STORE_PORT", "GW_EAST_PORT", "GW_NORTH_PORT"), map(str, claim.ports), strict=True)
-        env = {**os.environ, "COLLAB_CHAOS_IMAGE": TAG, **dict(names)}
-        compose = [*words, "-p", PROJECT, "-f", str(COMPOSE)]
-        try:
-            subprocess.run([*compose, "up", "-d"], env=env, check=True, capture_output=True)
-            site = runtime.look(load_stack("compose", {"project": PROJECT}))
-            until(lambda: all(_answers(site, node) for node in site.containers), 60)
-            yield site
-        finally:
-            subprocess.run([*compose, "down", "-v", "-t", "1"], env=env, check=False, capture_output=True)
+def embedded() -> Iterator[Composed]:
+    with composed(f"collab-test-{secrets.token_hex(3)}") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -66,23 +42,11 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cans]:
         yield made
 
 
-def _works(words: list[str]) -> bool:
-    if shutil.which(words[0]) is None:
-        return False
-    return subprocess.run([*words, "version"], capture_output=True, check=False).returncode == 0
-
-
-def _answers(site: Site, node: str) -> bool:
-    with contextlib.suppress(NoAnswer):
-        return ways.ask_node(site, node, "/healthz", 1.0).status == 200
-    return False
-
-
-def _short(folder: Path) -> Path:
+def _short(embedded: Composed, folder: Path) -> Path:
     """A shipped experiment on the compose stack, with few users and a long fault."""
     document: dict[str, Any] = json.loads(EXPERIMENT.read_text())
     ours = document["extensions"][0]
-    ours.update(stack=str(_stack_file(folder)), thresholds={})
+    ours.update(stack=str(embedded.stack_file(folder)), thresholds={})
     ours["load"].update(participants=8, rooms=2, editors=2, documents=2)
     ours["phases"].update(warm_up=2, baseline=2, recovery=2)
     for step in document["method"]:
@@ -93,30 +57,24 @@ def _short(folder: Path) -> Path:
     return path
 
 
-def _stack_file(folder: Path) -> Path:
-    path = folder / "stack.yaml"
-    path.write_text((COMPOSE.parent / "stack.yaml").read_text().replace("project: collab ", f"project: {PROJECT} "))
-    return path
+def test_every_node_is_reached_past_and_through_its_links(embedded: Composed) -> None:
+    """Eleven containers are found by the labels that compose gives them, and every link carries a request."""
+    assert len(embedded.site.containers) == 11
+    for link in embedded.site.spec.links:
+        assert ways.ask_through(embedded.site, link.name, "/healthz", 2.0).status == 200, link.name
+    assert set(embedded.site.node_ports) == {"store", "gw-east", "gw-north"}
 
 
-def test_every_node_is_reached_past_and_through_its_links(embedded: Site) -> None:
-    """Seven containers are found by the labels that compose gives them, and every link carries a request."""
-    assert len(embedded.containers) == 7
-    for link in embedded.spec.links:
-        assert ways.ask_through(embedded, link.name, "/healthz", 2.0).status == 200, link.name
-    assert set(embedded.node_ports) == {"store", "gw-east", "gw-north"}
-
-
-def test_a_plan_names_the_carrier_and_touches_nothing(embedded: Site, tmp_path: Path) -> None:
+def test_a_plan_names_the_carrier_and_touches_nothing(embedded: Composed, tmp_path: Path) -> None:
     """What will be done to containers is said in their own words."""
-    plan = prepare(Options(str(_short(tmp_path)))).plan
+    plan = prepare(Options(str(_short(embedded, tmp_path)))).plan
     assert "NFQUEUE" in " ".join(plan.injections[0].carriers)
     assert plan.spec.runtime == "docker"
 
 
-def test_what_containers_cannot_suffer_is_refused_by_the_plan(embedded: Site, tmp_path: Path) -> None:
+def test_what_containers_cannot_suffer_is_refused_by_the_plan(embedded: Composed, tmp_path: Path) -> None:
     """`chaos run` of a fault that only a link proxy carries ends with exit 2 and the place, and begins nothing."""
-    path = _short(tmp_path)
+    path = _short(embedded, tmp_path)
     document = json.loads(path.read_text())
     for step in document["method"]:
         if "fault" in step["provider"].get("arguments", {}):
@@ -132,25 +90,25 @@ def test_what_containers_cannot_suffer_is_refused_by_the_plan(embedded: Site, tm
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_run_that_is_killed_leaves_nothing(embedded: Site, tmp_path: Path) -> None:
-    """SIGKILL of `chaos run` in the middle of a shipped experiment: all seven containers are as before in 10 s."""
-    names = [container.name for container in embedded.containers.values()]
-    before = {name: snapshot(name) for name in names}
+def test_a_run_that_is_killed_leaves_nothing(embedded: Composed, tmp_path: Path) -> None:
+    """SIGKILL of `chaos run` in the middle of a shipped experiment: all its containers are as before in 10 s."""
+    before = embedded.snapshot()
+    short = _short(embedded, tmp_path)
     log = tmp_path / "log"
     with log.open("w") as out:
         run = subprocess.Popen(
-            [sys.executable, "-m", "chaos", "run", str(_short(tmp_path)), "--runs-dir", str(tmp_path / "runs")],
+            [sys.executable, "-m", "chaos", "run", str(short), "--runs-dir", str(tmp_path / "runs")],
             stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
     try:
         until(lambda: "congestion is on" in log.read_text() or run.poll() is not None, 60)
         assert run.poll() is None, log.read_text()
-        assert {name: snapshot(name) for name in names} != before
+        assert embedded.snapshot() != before
     finally:
         run.kill()
         run.wait()
     began = time.monotonic()
-    until(lambda: {name: snapshot(name) for name in names} == before, 10)
+    until(lambda: embedded.snapshot() == before, 10)
     print(f"as before {time.monotonic() - began:.1f} s after SIGKILL")
 
 

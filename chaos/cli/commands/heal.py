@@ -28,8 +28,8 @@ def command(runs: tuple[str, ...], every: bool, dry_run: bool, as_json: bool) ->
     """Take back every fault that a run on this machine began and did not heal.
 
     Every fault is written to a ledger, with its undo, before it is injected. Healing twice is no error. A run that
-    is still in progress keeps its faults unless --run or --all says otherwise. Exit code 4 if something could not
-    be taken back: it is named.
+    is still in progress keeps its faults unless --run or --all says otherwise. With --all, containers are also freed
+    of what carries our marks and stands in no ledger. Exit code 4 if something could not be taken back: it is named.
     """
     if runs and every:
         raise UsageError("--run and --all at once", hint="--all heals every run")
@@ -49,5 +49,7 @@ def tell(done: Healing, *, dry: bool = False) -> None:
     columns = ("run", "fault", "says", "undo") if dry else ("run", "fault", "says", "undone")
     empty = "something is left behind" if done.left else "nothing was left behind"
     show.table([asdict(one) for one in done.healed], columns, empty=empty)
+    for note in done.notes:
+        click.echo(note)
     for run in done.in_progress:
         click.echo(f"run {run} is in progress and keeps its faults; to end them: chaos heal --run {run}")

@@ -206,3 +206,18 @@ def test_an_undo_without_its_data_is_refused() -> None:
     """A ledger line that was tampered with heals nothing in silence."""
     with pytest.raises(StillDirty, match="needs `agent`"):
         undo(Undo(primitive="docker.release.v1", arguments={}, says=""))
+
+
+def test_faults_are_found_by_what_they_put_in_and_by_nothing_else() -> None:
+    """Whatever an order puts in names its fault; a chain of such a name with another comment, or none, does not."""
+    effects = (LinkEffect(loss=0.1), LinkEffect(delay_ms=5), LinkEffect(rate_kbps=100), LinkEffect(block="silent"))
+    for effect in effects:
+        order = Order("run-7.1", (Way("users--a", (), 80),), ("10.0.0.2",), effect)
+        saved = "".join(
+            line.replace("-I ", "-A ").replace(" 1 !", " !", 1) + "\n"
+            for line in rules.install(order, ("i", "o"), rules.until(9)).splitlines()
+        )
+        assert rules.faults(saved) == ("run-7.1",), effect
+    name = rules.chain("run-7.1", "i")
+    assert rules.faults(f'-A INPUT -j {name}\n-A INPUT -m comment --comment "mine" -j {name}\n') == ()
+    assert rules.faults('-A INPUT -m comment --comment "collab-chaos other.1" -j cc-00000000-i\n') == ()
