@@ -17,7 +17,18 @@ from chaos.faults import registry
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("network_congestion", "region_partition", "region_slowdown", "rejoin_churn", "server_loss")
-WITHOUT_EXPERIMENT = {"corrupt", "cut", "flap", "half_open", "ramp", "restart", "slow_reader"}
+WITHOUT_EXPERIMENT = {
+    "burst_loss",
+    "corrupt",
+    "cut",
+    "duplicate",
+    "flap",
+    "half_open",
+    "ramp",
+    "reorder",
+    "restart",
+    "slow_reader",
+}
 """To shrink: a fault leaves this set with the shipped experiment that shows it."""
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from chaos.runtimes.process import RunningStack
 
 LINK = "users--web"
+AS_USER = ("setpriv", "--bounding-set=-sys_admin,-net_admin,-net_raw", "--inh-caps=-all")
+"""Root without what makes it root over networks: it has to take the way of ordinary users."""
 LOCAL = "127.0.0.1"
 NEW_NETWORK = 0x40000000
 SERVER = """
@@ -68,13 +70,18 @@ def write_stack(folder: Path) -> Path:
     return folder / "stack.yaml"
 
 
-@contextlib.contextmanager
-def private_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Move this thread, and whatever it starts, into a sandbox; and back, which takes root."""
+def skip_without_sandbox() -> None:
+    """Go on only where a sandbox can be made, by somebody who can come back from it."""
     if why := sandbox.why_not():
         pytest.skip(f"no sandbox here: {why}")
     if os.geteuid() != 0:
         pytest.skip("the tests move into a sandbox and back, which takes root")
+
+
+@contextlib.contextmanager
+def private_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Move this thread, and whatever it starts, into a sandbox; and back, which takes root."""
+    skip_without_sandbox()
     libc = ctypes.CDLL(None, use_errno=True)
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     assert libc.unshare(NEW_NETWORK) == 0
