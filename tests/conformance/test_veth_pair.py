@@ -135,9 +135,9 @@ NETEM: dict[str, tuple[LinkEffect, Callable[[list[tuple[int, float]]], float], f
     "delay": (LinkEffect(delay_ms=60), lambda seen: statistics.median(ms for _, ms in seen), 58, 100),
     "order": (
         LinkEffect(delay_ms=40, jitter_ms=15),
-        lambda seen: sum(one > two for (one, _), (two, _) in itertools.pairwise(seen)),
+        lambda seen: sum(one > two for (one, _), (two, _) in itertools.pairwise(seen)) / len(seen),
         0,
-        0,
+        0.02,  # two processors may hand packets over in each other's turn; netem without its rate: about 0.4
     ),
     "reordering": (
         LinkEffect(delay_ms=50, reorder=0.2),
