@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from chaos.runtimes import launch, process, sandbox
+from chaos.runtimes import control, launch, process, sandbox
 from chaos.runtimes.process import start_stack
 from chaos.runtimes.stackfile import load_stack
 
@@ -30,6 +30,9 @@ EMULATED = os.environ.get("NETEM_GUEST") == "yes"
 """In a machine without hardware virtualisation (`.ci/netem`): everything takes ten times as long, or more."""
 AS_USER = ("setpriv", "--bounding-set=-sys_admin,-net_admin,-net_raw", "--inh-caps=-all")
 """Root without what makes it root over networks: it has to take the way of ordinary users."""
+LEASE_S = 900.0 if EMULATED else 30.0
+SLACK = 3.0 if EMULATED else 1.0
+"""How much more than asked for a packet may wait."""
 LOCAL = "127.0.0.1"
 NEW_NETWORK = 0x40000000
 SERVER = """
@@ -103,6 +106,8 @@ def boxed_stack(folder: Path) -> Iterator[RunningStack]:
         if EMULATED:
             patch.setattr(launch, "START_S", 300.0)
             patch.setattr(process, "LINKS_S", 100.0)
+            patch.setattr(process, "RELEASE_S", 100.0)
+            patch.setitem(control.call.__kwdefaults__ or {}, "timeout_s", 100.0)
         with start_stack(load_stack(str(write_stack(folder)))) as running:
             assert running.site.kernel
             yield running
@@ -146,7 +151,7 @@ class Packets:
         self._order: list[int] = []
         with socket.socket(type=socket.SOCK_DGRAM) as ear, socket.socket(type=socket.SOCK_DGRAM) as mouth:
             ear.bind((LOCAL, port))
-            ear.settimeout(1.0)
+            ear.settimeout(1.0 if not EMULATED else 10.0)
             listener = threading.Thread(target=self._listen, args=(ear, count))
             listener.start()
             began = time.perf_counter()
@@ -165,7 +170,7 @@ class Packets:
                 self._came.setdefault(number, time.perf_counter())
                 self._order.append(number)
                 if len(self._came) == count:
-                    ear.settimeout(0.2)
+                    ear.settimeout(0.2 if not EMULATED else 2.0)
 
     @property
     def waits_ms(self) -> list[float]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 RUNTIMES = ("process", "sandbox", "docker")
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "faults": ("name", *RUNTIMES, "says"),
+    "faults": ("name", "process", "docker", "says"),
     "backends": ("name", "serves", "ack", "says"),
     "stacks": ("name", "regions", "nodes", "says"),
     "checks": ("id", "metric", "says"),

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sandbox_rig import LINK, Packets, User, boxed_stack, private_network
+from sandbox_rig import LEASE_S, LINK, SLACK, Packets, User, boxed_stack, private_network
 
 from chaos.engine.injector import Injector
 from chaos.engine.ledger import Ledger
@@ -90,6 +90,7 @@ ACCURATE: dict[str, tuple[LinkEffect, dict[str, Any], Callable[[Packets], float]
     "silent cut": (LinkEffect(block="silent"), {"count": 20}, lambda seen: seen.lost, 1, 1),
 }
 """Effect, packets that are sent one way, what is measured of them, and the bounds that it must lie in."""
+TIMED = {"delay", "jitter", "uniform", "pareto"}
 FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "congestion": ("congestion", {"delay_ms": 40, "jitter_ms": 5}),
     "loss": ("congestion", {"loss": 0.4}),
@@ -143,7 +144,7 @@ def kernel() -> tuple[list[str], Any]:
 
 
 @contextlib.contextmanager
-def harmed(stack: RunningStack, effect: LinkEffect, lease_s: float = 30.0) -> Iterator[None]:
+def harmed(stack: RunningStack, effect: LinkEffect, lease_s: float = LEASE_S) -> Iterator[None]:
     stack.runtime.shape("run.1", (LINK,), effect, lease_s, 7)
     try:
         yield
@@ -171,10 +172,11 @@ def test_packets_are_hit_as_asked_and_spared_after(stack: RunningStack, port: in
     effect, packets, figure, low, high = ACCURATE[case]
     with harmed(stack, effect):
         seen = Packets(port, **packets)
-    assert low <= figure(seen) <= high, (case, figure(seen), seen.waits_ms)
+    slack = SLACK if case in TIMED else 1.0
+    assert low <= figure(seen) <= high * slack, (case, figure(seen), seen.waits_ms)
     calm = Packets(port, 20)
     assert calm.lost == 0
-    assert calm.delay_ms < 10
+    assert calm.delay_ms < 10 * SLACK
 
 
 def test_the_other_direction_is_spared(stack: RunningStack, port: int) -> None:
