@@ -101,6 +101,9 @@ class Hands:
             self._down.discard(node)
             facts = self._facts(node)
             self._addresses[node] = facts.addresses
+        if not facts.up and self._body.died(node, facts, want.strain):
+            self.engine.start(facts.id)
+            facts = self._facts(node)
         if not facts.up:  # it ended by itself, and everything on it with it
             self._forget(node)
             self._body.ended(node, facts, want.strain)
@@ -181,7 +184,6 @@ class Hands:
     def _forget(self, node: str) -> None:
         """The process is gone, and with it its namespace and its cgroup."""
         self._was.pop(node, None)
-        self._body.forget(node)
         self._frozen.discard(node)
         for key in [key for key in self._put if key[0] == node]:
             self._drop_queues(*key)
