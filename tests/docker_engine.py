@@ -29,6 +29,8 @@ SERVER = """
 import json, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+kept = []
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -43,6 +45,8 @@ class Handler(BaseHTTPRequestHandler):
             body = json.dumps(figures).encode()
         elif self.path == "/owned":
             body = b'{"keys": ["room-1"]}'
+        elif self.path.startswith("/grow/"):
+            kept.append(b"x" * int(self.path.rpartition("/")[2]))
         elif self.path.startswith("/bulk/"):
             body = bytes(int(self.path.rpartition("/")[2]))
         self.send_response(200)

@@ -47,17 +47,18 @@ class DiskFull(Fault):
         }
 
     def evidence(self, before: Mapping[str, Any], during: Sequence[Mapping[str, Any]]) -> Evidence:
-        """It bit if the write went through before, and found no room on any node during it."""
+        """It bit if the write went through before, and found no room during it on any node, as long as that ran."""
         free = [node for node, why in before["refused"].items() if not why]
-        full = [node for node in free if during and all(figures["refused"][node] == "ENOSPC" for figures in during)]
-        left = {node: during[-1]["free_kb"][node] for node in full}
+        seen = {node: [one for one in during if node in one["refused"]] for node in free}
+        full = [node for node in free if seen[node] and {one["refused"][node] for one in seen[node]} == {"ENOSPC"}]
+        left = {node: seen[node][-1]["free_kb"][node] for node in full}
         words = ", ".join(f"{node}: {before['free_kb'][node]} → {kb} KiB, ENOSPC" for node, kb in left.items())
         bit = bool(full) and len(full) == len(before["refused"])
         return Evidence(bit=bit, says=words or "writes go through", measured={"free_kb": left})
 
     def healed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Evidence:
         """It is gone if what could be written before can be written again, and its file is not there."""
-        full = [node for node, why in after["refused"].items() if why and not before["refused"][node]]
+        full = [node for node, why in before["refused"].items() if not why and after["refused"].get(node, "ended")]
         left = sorted({*full, *after["filled"]})
         return Evidence(bit=bool(left), says=f"still full: {', '.join(left)}" if left else "writes go through")
 

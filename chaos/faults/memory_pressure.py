@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MIB = 2**20
-ROUNDED_MIB = 1.5
-"""A limit is set to whole MiB, and the node goes on to take and give back memory."""
+ROUNDED_MIB = 2.0
+"""A limit is set to whole MiB, and a node goes on to take memory until it is."""
+MORE = 0.1
+"""What a node may have taken between the look before and the injection, as a share of what it held."""
 
 
 class MemoryPressure(Fault):
@@ -44,33 +46,43 @@ class MemoryPressure(Fault):
         squeezing.squeeze(injection.id, injection.aim.nodes, round(self.leave_mb * MIB), injection.lease_s)
 
     def measure(self, injection: Injection) -> dict[str, Any]:
-        """What the kernel counts and allows, and whether the nodes answer."""
+        """What the kernel counts and allows of nodes that run, in MiB, and whether they answer."""
         memory = injection.able(Squeezing).memory(injection.aim.nodes)
         return {
-            "left_mb": {node: round((one.limit - one.held) / MIB, 2) for node, one in memory.items()},
-            "limit": {node: one.limit for node, one in memory.items()},
+            "held": {node: round(one.held / MIB, 2) for node, one in memory.items()},
+            "limit": {node: round(one.limit / MIB, 2) for node, one in memory.items()},
             "hits": {node: one.hits for node, one in memory.items()},
             "answers": answers(injection.site, injection.aim.nodes),
         }
 
     def evidence(self, before: Mapping[str, Any], during: Sequence[Mapping[str, Any]]) -> Evidence:
-        """It bit if the kernel leaves each node no more than was asked, and every one that answered still runs."""
-        left = {node: [figures["left_mb"][node] for figures in during] for node in before["left_mb"]}
-        lower = all(figures["limit"][node] < was for figures in during for node, was in before["limit"].items())
-        tight = all(most <= self.leave_mb + ROUNDED_MIB for several in left.values() for most in several)
-        hits = sum(max(0, during[-1]["hits"][node] - was) for node, was in before["hits"].items()) if during else 0
-        words = ", ".join(f"{node} has {several[-1]:g} MiB left" for node, several in left.items() if several)
-        says = f"{words or 'nothing measured'}, limit hit {hits} times"
-        return Evidence(bit=bool(during) and lower and tight, says=says, measured={"left_mb": left, "hits": hits})
+        """It bit if the kernel's limit of each node was no more above what it held than was asked."""
+        nodes = tuple(before["held"])
+        seen = {node: [one for one in during if node in one["limit"]] for node in nodes}
+        tight = [node for node in nodes if seen[node] and all(self._tight(node, before, one) for one in seen[node])]
+        ended = [node for node in nodes if during and node not in during[-1]["limit"]]
+        hits = {node: several[-1]["hits"][node] - before["hits"][node] for node, several in seen.items() if several}
+        words = [
+            f"{node} has {seen[node][-1]['limit'][node] - seen[node][-1]['held'][node]:.1f} MiB left, "
+            f"limit hit {max(0, hits[node])} times"
+            for node in tight
+        ]
+        says = ", ".join([*words, _named("killed by it", ended)] if ended else words) or "no limit is tighter"
+        limits = {node: several[-1]["limit"][node] for node, several in seen.items() if several}
+        measured = {"limit_mb": limits, "held_mb": dict(before["held"]), "hits": hits, "ended": ended}
+        return Evidence(bit=bool(nodes) and len(tight) == len(nodes), says=says, measured=measured)
+
+    def _tight(self, node: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+        held, limit = before["held"][node], now["limit"][node]
+        return bool(limit < before["limit"][node] and limit <= held + self.leave_mb + max(ROUNDED_MIB, MORE * held))
 
     def healed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Evidence:
         """It is gone if every limit is what it was, and every node answers."""
-        tight = [node for node, limit in before["limit"].items() if after["limit"][node] != limit]
+        tight = [node for node, limit in before["limit"].items() if after["limit"].get(node, limit) != limit]
         dumb = [node for node, ms in before["answers"].items() if ms is not None and after["answers"][node] is None]
-        says = "; ".join(
-            part for part in (_named("another limit than before", tight), _named("no answer", dumb)) if part
-        )
-        return Evidence(bit=bool(tight or dumb), says=says or "all limits are as before")
+        parts = (_named("another limit than before", tight), _named("no answer", dumb))
+        says = "; ".join(part for part in parts if part) or "all limits are as before"
+        return Evidence(bit=bool(tight or dumb), says=says)
 
 
 def _named(what: str, nodes: Sequence[str]) -> str:

@@ -108,7 +108,9 @@ class Squeezing(Protocol):
     """Leaves nodes only so many bytes of memory beyond what they hold."""
 
     def squeeze(self, fault: str, nodes: tuple[str, ...], leave: int, lease_s: float) -> None: ...
-    def memory(self, nodes: tuple[str, ...]) -> dict[str, NodeMemory]: ...
+    def memory(self, nodes: tuple[str, ...]) -> dict[str, NodeMemory]:
+        """Of those that run."""
+        ...
 
 
 @runtime_checkable
@@ -116,7 +118,9 @@ class Filling(Protocol):
     """Leaves only so many bytes of the file systems that nodes keep their data on."""
 
     def fill(self, fault: str, nodes: tuple[str, ...], leave: int, lease_s: float) -> None: ...
-    def try_write(self, nodes: tuple[str, ...], size: int) -> dict[str, NodeDisk]: ...
+    def try_write(self, nodes: tuple[str, ...], size: int) -> dict[str, NodeDisk]:
+        """Of those that run."""
+        ...
 
 
 @runtime_checkable
@@ -126,7 +130,9 @@ class Dragging(Protocol):
     def drag(
         self, fault: str, nodes: tuple[str, ...], lease_s: float, *, write_bps: int, read_bps: int, iops: int
     ) -> None: ...
-    def time_disk(self, nodes: tuple[str, ...], what: str, amount: int) -> dict[str, float]: ...
+    def time_disk(self, nodes: tuple[str, ...], what: str, amount: int) -> dict[str, float]:
+        """Of those that run."""
+        ...
 
 
 @runtime_checkable

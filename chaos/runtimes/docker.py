@@ -93,7 +93,7 @@ class DockerRuntime:
 
     def memory(self, nodes: tuple[str, ...]) -> dict[str, NodeMemory]:
         """What the kernel counts."""
-        return {node: docker_ways.memory(self.site, node) for node in nodes}
+        return {node: docker_ways.memory(self.site, node) for node in self._up(nodes)}
 
     def fill(self, fault: str, nodes: tuple[str, ...], leave: int, lease_s: float) -> None:
         """A file that fills the file system of the container's own that its data are on."""
@@ -101,7 +101,7 @@ class DockerRuntime:
 
     def try_write(self, nodes: tuple[str, ...], size: int) -> dict[str, NodeDisk]:
         """Write so many bytes there and a little more, to a file without a name."""
-        return {node: docker_ways.try_write(self.site, node, size) for node in nodes}
+        return {node: docker_ways.try_write(self.site, node, size) for node in self._up(nodes)}
 
     def drag(
         self, fault: str, nodes: tuple[str, ...], lease_s: float, *, write_bps: int, read_bps: int, iops: int
@@ -112,7 +112,7 @@ class DockerRuntime:
 
     def time_disk(self, nodes: tuple[str, ...], what: str, amount: int) -> dict[str, float]:
         """Seconds of a real write, read or number of syncs in the container's cgroup."""
-        return {node: docker_ways.time_disk(self.site, node, what, amount) for node in nodes}
+        return {node: docker_ways.time_disk(self.site, node, what, amount) for node in self._up(nodes)}
 
     def shape(self, fault: str, links: tuple[str, ...], effect: LinkEffect, lease_s: float, seed: int) -> None:
         """Impair links in the network namespaces of their targets. A rate is shared per target.
@@ -144,6 +144,10 @@ class DockerRuntime:
     def active(self) -> tuple[str, ...]:
         """Ids of the faults that hold something now."""
         return tuple(self._ask("active"))
+
+    def _up(self, nodes: tuple[str, ...]) -> tuple[str, ...]:
+        states = self.states()
+        return tuple(node for node in nodes if states[node].pid)
 
     def _ask(self, do: str, **arguments: Any) -> Any:
         if not self.site.supervisor:

@@ -80,10 +80,11 @@ class Body:
         self._settle_memory(node, facts, want)
         self._settle_pace(node, facts, want)
 
-    def forget(self, node: str) -> None:
-        """The container's processes are gone, and with them its cgroup; a volume stays, and what fills it."""
-        self._memory.pop(node, None)
-        self._paces.pop(node, None)
+    def died(self, node: str, facts: Facts, want: Strain) -> bool:
+        """Whether it ended under a strain that is over now: then it is ours to start again."""
+        memory, (started, fills) = self._memory.get(node), self._fills.get(node, ("", set()))
+        squeezed = memory is not None and memory.started == facts.started and want.leave is None
+        return squeezed or (bool(fills) and started == facts.started and not want.fills)
 
     def ended(self, node: str, facts: Facts, want: Strain) -> None:
         """It does not run, by its own doing: what fills a volume of it is taken back all the same."""

@@ -91,6 +91,9 @@ class Hands:
             self.engine.forget(STOPPED, facts.id)
             facts = self._facts(node)
             self.links.addresses[node] = facts.addresses
+        if not facts.up and self._body.died(node, facts, want.strain):
+            self.engine.start(facts.id)
+            facts = self._facts(node)
         self._clocks.settle(node, facts, want.offset_s)
         if not facts.up:  # it ended by itself, and everything on it with it
             self.torn = want != Want()
@@ -191,7 +194,6 @@ class Hands:
     def _forget(self, node: str) -> None:
         """The process is gone, and with it its namespace and its cgroup."""
         self._was.pop(node, None)
-        self._body.forget(node)
         self._names.forget(node)
         if node in self._frozen:
             self._frozen.discard(node)

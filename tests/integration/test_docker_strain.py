@@ -19,7 +19,7 @@ from chaos.engine.injector import Injector
 from chaos.engine.ledger import Ledger
 from chaos.errors import StackFailed
 from chaos.faults import registry
-from chaos.runtimes import docker_body, docker_disk, docker_io, docker_memory, docker_undo
+from chaos.runtimes import docker_body, docker_disk, docker_io, docker_memory, docker_undo, http
 from chaos.runtimes.docker import DockerStack, attach, look
 from chaos.runtimes.docker_engine import Engine
 from chaos.runtimes.docker_io import Pace
@@ -100,6 +100,18 @@ def test_a_node_that_died_of_memory_comes_back_in_time(web: Cans, stack: DockerS
     until(lambda: stack.runtime.states()["web"].state == "up")
     assert stack.runtime.active() == ("o.2",)
     stack.runtime.release("o.2")
+
+
+def test_who_dies_of_its_strain_is_started_again(web: Cans, stack: DockerStack, before: dict[str, Any]) -> None:
+    """A node that wants more memory than is left may be killed by the kernel; the heal brings it back, unlimited."""
+    stack.runtime.squeeze("q.1", ("web",), 2 * MIB, LEASE_S)
+    with contextlib.suppress(http.NoAnswer):
+        http.get(web.port, f"/grow/{64 * MIB}", 5.0)
+    if docker_memory.HIGH not in body(web.pid("front"))["memory"]:
+        until(lambda: stack.runtime.states()["web"].state == "down")
+        assert stack.runtime.memory(("web",)) == {}
+    stack.runtime.release("q.1")
+    assert stack.runtime.states()["web"].state == "up"
 
 
 def test_a_full_disk_is_full_for_the_server_itself(web: Cans, stack: DockerStack, before: dict[str, Any]) -> None:
