@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from chaos.errors import InvalidInput, NoSuchTarget, Problem, UnsafeTarget, UsageError
+from chaos.errors import NoSuchTarget, UnsafeTarget, UsageError
 from chaos.experiment import ours
+from chaos.experiment.carried import must_be_carried
 from chaos.experiment.samples import MEASURED, expected, samplings
 from chaos.faults import registry
 from chaos.faults.targets import OWNER_ROLES, Aim, describe, reach
@@ -78,7 +79,7 @@ def make_plan(experiment: Experiment, spec: StackSpec, survey: Survey) -> Plan:
 
     Raises `UnsafeTarget` (the stack is not marked as staging, or a service or all users would be hit without a reason),
     `NoSuchTarget` (a target that matches nothing, or nothing that its fault can hit), `InvalidInput` (nothing carries
-    what a fault asks for).
+    what a fault asks for, or two carriers get in each other's way).
     """
     if not experiment.ours:
         raise UsageError(
@@ -90,18 +91,19 @@ def make_plan(experiment: Experiment, spec: StackSpec, survey: Survey) -> Plan:
     for one in aimed:
         _must_hit_something(one)
         _must_be_ours(one, spec)
-    _must_be_carried(aimed, spec, survey)
     notes = [note for one in aimed for note in _whole_services(one, spec, experiment.allow_whole_service)]
     blast = _blast(aimed, spec)
     notes += _all_users(blast, experiment.allow_all_users or experiment.allow_whole_service)
     phases, starts = _timeline(experiment)
+    planned = tuple(_planned(one, spec, survey, at) for one, at in zip(aimed, starts, strict=True))
+    must_be_carried(planned)
     counted = samplings(experiment.thresholds, experiment.load, phases)
     total = sum(phase.seconds for phase in phases)
     return Plan(
         experiment=experiment,
         spec=spec,
         seed=experiment.seed,
-        injections=tuple(_planned(one, spec, survey, at) for one, at in zip(aimed, starts, strict=True)),
+        injections=planned,
         phases=phases,
         blast=blast,
         samplings=counted,
@@ -146,22 +148,6 @@ def _must_be_ours(one: _Aimed, spec: StackSpec) -> None:
             f"{_where(one.injection)}: {one.injection.fault} cannot touch {names}, which this stack only attaches to",
             hint="give the node a `command` in the stack file, or hit its links",
         )
-
-
-def _must_be_carried(aimed: Sequence[_Aimed], spec: StackSpec, survey: Survey) -> None:
-    """Every ask has a carrier; raises with all that have none, and with what was tried for each."""
-    problems = [
-        _uncarried(one.injection, means) for one in aimed for means in one.means(spec, survey) if not means.carrier
-    ]
-    if problems:
-        raise InvalidInput(tuple(problems), hint="chaos list faults   shows what works here")
-
-
-def _uncarried(injection: Injection, means: Means) -> Problem:
-    place = injection.place
-    tried = "; ".join(f"{one.carrier}: {one.why_not}" for one in means.instead_of) or "nothing here knows how"
-    says = f"{injection.fault} has no carrier for {means.ask}: {tried}"
-    return Problem(place.file, place.line, place.col, says) if place else Problem(injection.name, 0, 0, says)
 
 
 def _whole_services(one: _Aimed, spec: StackSpec, reason: str) -> Iterator[str]:

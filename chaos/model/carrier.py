@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic import Field
 
-from chaos.model.link import LinkEffect
+from chaos.model.link import Direction, LinkEffect
 from chaos.model.stack import Frozen
 
 
@@ -34,6 +34,8 @@ class Tried(Frozen):
     """Why it cannot; empty: it can."""
     not_on: dict[str, str] = Field(default_factory=dict, exclude=True)
     """Nodes that it cannot reach although it works elsewhere, and why."""
+    once: str = Field("", exclude=True)
+    """Of carriers with the same word here a link can have only one at a time."""
 
     def on(self, nodes: Iterable[str]) -> Tried:
         """The same for these nodes alone."""
@@ -49,6 +51,13 @@ class Means(Frozen):
     """Empty: nothing can."""
     instead_of: tuple[Tried, ...] = ()
     """What would have been better, and why it cannot."""
+    once: str = ""
+    direction: Direction = "both"
+
+    def clashes(self, other: Means) -> bool:
+        """Whether another fault's cannot be on the same link at the same time."""
+        same_way = self.direction == other.direction or "both" in {self.direction, other.direction}
+        return self.once != "" and self.once == other.once and same_way
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,8 @@ class Survey:
         for one in self.tried[ask]:
             here = one.on(nodes)
             if not here.why_not:
-                return Means(ask=ask.what, carrier=here.carrier, instead_of=tuple(failed))
+                way = ask.effect.direction if ask.effect is not None else "both"
+                tried = tuple(failed)
+                return Means(ask=ask.what, carrier=here.carrier, instead_of=tried, once=one.once, direction=way)
             failed.append(here)
         return Means(ask=ask.what, instead_of=tuple(failed))

@@ -115,6 +115,11 @@ class Plan(Frozen):
         return masked(spec)
 
 
+def is_secret(name: str) -> bool:
+    """Whether a value of this name must not be shown or written down."""
+    return any(word in name.lower() for word in _SECRET_WORDS)
+
+
 def masked(spec: StackSpec) -> dict[str, Any]:
     """The stack as plain data without its secrets, wherever in it they stand."""
     plain = spec.model_dump(mode="json")
@@ -129,6 +134,6 @@ def _secrets(spec: StackSpec) -> set[str]:
     found = {value for service in spec.services.values() for value in (service.key, service.secret)}
     named = [spec.settings, *(node.env for _, node in spec.nodes().values())]
     for values in named:
-        found |= {value for name, value in values.items() if any(word in name.lower() for word in _SECRET_WORDS)}
+        found |= {value for name, value in values.items() if is_secret(name)}
     # A short value would mask parts of other words, and a placeholder is no secret.
     return {value for value in found if len(value) > 3 and not value.startswith("${")}  # noqa: PLR2004

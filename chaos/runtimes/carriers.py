@@ -34,6 +34,8 @@ class Carrier:
     """For the plan, where the name alone does not say it."""
     why_not: Callable[[Ask], str] = _works
     """What keeps it from an ask of these on this machine; empty: it works."""
+    once: str = ""
+    """Of carriers with the same word a link can have only one at a time: their effects do not add up."""
 
     @property
     def words(self) -> str:
@@ -95,10 +97,13 @@ NETEM = Carrier(
     "netem",
     frozenset({"delay", "reordering", "duplication", "loss", "burst loss", "corruption"}),
     why_not=functools.partial(_in_kernel, netem=True),
+    once="class",
 )
-NFQUEUE = Carrier("NFQUEUE", frozenset({"delay", "reordering", "duplication", "burst loss"}), why_not=_in_kernel)
+NFQUEUE = Carrier(
+    "NFQUEUE", frozenset({"delay", "reordering", "duplication", "burst loss"}), why_not=_in_kernel, once="queue"
+)
 IPTABLES = Carrier("iptables", frozenset({"loss", "silent cut", "loud cut"}), why_not=_in_kernel)
-HTB = Carrier("htb", frozenset({"rate"}), why_not=_in_kernel)
+HTB = Carrier("htb", frozenset({"rate"}), why_not=_in_kernel, once="class")
 KERNEL = (NETEM, NFQUEUE, IPTABLES, HTB)
 """What meets packets, the most exact first."""
 QUERIES = Carrier("iptables", frozenset({"naming"}), "iptables, on its queries of DNS", _rejects)
@@ -176,4 +181,4 @@ def _tried(runtime: str, ask: Ask, lacks: Lacks) -> tuple[Tried, ...]:
     kind = "shaping" if ask.effect is not None else ask.what
     lacking = {node: one[kind] for node, one in lacks.items() if kind in one}
     able = [one for one in RUNTIMES[runtime] if ask.what in one.does]
-    return tuple(Tried(carrier=one.words, why_not=one.why_not(ask), not_on=lacking) for one in able)
+    return tuple(Tried(carrier=one.words, why_not=one.why_not(ask), not_on=lacking, once=one.once) for one in able)

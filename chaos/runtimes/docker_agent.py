@@ -134,24 +134,20 @@ class Agent:
         return originals
 
     async def _do_stats(self) -> dict[str, Any]:
-        stats = {link.name: Counter[str]() for link in self.site.spec.links}
+        stats = {name: Counter[str]() for name in ("", *(link.name for link in self.site.spec.links))}
         for fault in self._leases.active():
             for node in self.site.containers:
                 counted = await self._work(self._hands.counted, node, fault)
-                self._add(stats, node, fault, counted)
+                queues = [one.counts.by_link_stats() for key, one in self._delayers.items() if key[:2] == (node, fault)]
+                first = self._hands.first_link(node, fault)
+                for link, figures in (*counted.items(), *(("", one) for one in queues)):
+                    # What cannot be told apart by link is counted on the first of the fault's links to this node.
+                    stats[link or first].update(figures)
+        stats.pop("", None)
         return stats
 
     async def _do_stop(self) -> None:
         self._loop.call_soon(self._end.set)
-
-    def _add(self, stats: dict[str, Counter[str]], node: str, fault: str, counted: dict[str, dict[str, int]]) -> None:
-        """What cannot be told apart by link is counted on the first of the fault's links to this node."""
-        first = next((link.name for link in self.site.spec.links if link.target == node and link.name in counted), "")
-        first = first or next((link.name for link in self.site.spec.links if link.target == node), "")
-        queues = [one.counts.by_link_stats() for key, one in self._delayers.items() if key[:2] == (node, fault)]
-        for link, figures in (*counted.items(), *(("", one) for one in queues)):
-            if (link or first) in stats:
-                stats[link or first].update(figures)
 
     def _known(self, nodes: Iterable[str]) -> set[str]:
         if unknown := [name for name in nodes if name not in self.site.containers]:

@@ -158,6 +158,11 @@ class Hands:
             return {}
         return docker_shape.counted(facts.pid, put[1], self._since.get((node, fault), {}))
 
+    def first_link(self, node: str, fault: str) -> str:
+        """The first link that the fault's rules on a node are for; empty without any."""
+        put = self._put.get((node, fault))
+        return put[1].ways[0].link if put is not None else ""
+
     def order(self, node: str, shape: Shape) -> Order:
         """A shape's part on the links that end in one node."""
         targets = {link.name: link for link in self.site.spec.links if link.target == node}
@@ -262,9 +267,9 @@ class Hands:
             raise StackFailed(f"{node} {IPV6}", hint="use IPv4 only")
         if why := docker_shape.why_not(order.effect):
             raise StackFailed(f"no carrier for the network of {node}: {why}")
-        for (other, fault), (_, there) in self._put.items():
+        for (other, _), (_, there) in self._put.items():
             if other == node and (why := conflict(order, there)):
-                raise StackFailed(f"{why}: {fault} is there already")
+                raise StackFailed(why)
 
     def _drop_queues(self, node: str, fault: str) -> None:
         for direction in ("i", "o"):

@@ -33,9 +33,9 @@ NOTHING = LinkEffect()
 MTU = 1500
 LEAST_LIMIT = 1000
 """Packets; netem's own default."""
-DEVIATIONS = {"normal": 1.0, "uniform": math.sqrt(3), "pareto": math.sqrt(0.75)}
+DEVIATIONS = {"normal": 1.0, "uniform": math.sqrt(3), "pareto": 1.218}
 """What netem has to be told for a standard deviation of 1: it takes half the width of a uniform distribution, and its
-table of Pareto's has one of 2 / sqrt(3)."""
+table of Pareto's, (x - 1.5) * 4 / 3 cut off at 4, has one of 0.821."""
 WIDE_KBPS = 10_000_000
 """Of a class that is there for its delay alone: as much as a pair of virtual devices carries."""
 EXCLUDED, CAUGHT = 0x4000, 0x8000
@@ -122,14 +122,16 @@ def delays(effect: LinkEffect) -> bool:
 
 
 def conflict(one: Order, other: Order) -> str:
-    """Why two faults cannot be on the same link, in words; empty if they can."""
+    """Why two faults cannot be in the same container, or sandbox, in words; empty if they can."""
+    if NOTHING not in {one.netem, other.netem} and (one.netem.duplicate or other.netem.duplicate):
+        return f"{other.fault} is there already, and a netem that duplicates packets has to be the only one"
     both = ", ".join(sorted({way.link for way in one.ways} & {way.link for way in other.ways}))
     if not both or not set(one.directions) & set(other.directions):
         return ""
     if delays(one.effect) and delays(other.effect):
-        return f"{both}: two delays do not add up"
+        return f"{both}: delayed by {other.fault} already, and delays do not add up here"
     if one.classed and other.classed:
-        return f"{both}: a packet has one class, which can delay or narrow it for one fault only"
+        return f"{both}: in the class of {other.fault} already, and a packet has only one: they do not add up here"
     return ""
 
 
@@ -147,7 +149,7 @@ def _table(order: Order, table: str, directions: tuple[str, ...], stop: str) -> 
             hook = "INPUT" if order.lo else WAYS_IN[direction]
             lines += _chain(order, direction, hook, stop, [*waited, *_rules(order, direction, endings)])
         if table == "mangle" and order.classed and leased(order, direction):
-            ending = f"-j CLASSIFY --set-class {class_of(order.fault, direction)}"
+            ending = f"-j CLASSIFY --set-class {class_of(order, direction)}"
             lines += _chain(order, direction.upper(), "POSTROUTING", stop, _rules(order, direction, (ending,)))
     return "\n".join([f"*{table}", *lines, "COMMIT", ""]) if lines else ""
 
@@ -170,8 +172,16 @@ def leased(order: Order, direction: str) -> bool:
     return order.lo or direction == "o"
 
 
-def class_of(fault: str, direction: str) -> str:
-    """A fault's class in tc."""
+def class_of(order: Order, direction: str) -> str:
+    """An order's class in tc.
+
+    On `lo` both directions share one, unless each has a rate of its own: a netem that duplicates has to be the only one
+    of a device (Linux 6.1.140 and later).
+    """
+    return _class(order.fault, "i" if order.lo and order.effect.rate_kbps is None else direction)
+
+
+def _class(fault: str, direction: str) -> str:
     return f"{MAJOR}{queue(fault, direction):x}"
 
 
@@ -246,8 +256,8 @@ def classes(order: Order, device: str, direction: str) -> tuple[tuple[str, ...],
 
     The device's root has to be ours already.
     """
-    own = class_of(order.fault, direction)
-    kbit = f"{order.effect.rate_kbps or WIDE_KBPS:g}kbit"
+    own = class_of(order, direction)
+    kbit = f"{order.effect.rate_kbps or WIDE_KBPS:.10g}kbit"
     wide = () if order.effect.rate_kbps else ("burst", "1mb", "cburst", "1mb", "quantum", "60000")
     commands: list[tuple[str, ...]] = [
         ("class", "replace", "dev", device, "parent", MAJOR, "classid", own, "htb", "rate", kbit, "ceil", kbit, *wide),
@@ -258,7 +268,7 @@ def classes(order: Order, device: str, direction: str) -> tuple[tuple[str, ...],
 
 
 def _filters(order: Order, device: str, direction: str) -> Iterator[tuple[str, ...]]:
-    number, own = slot(order.fault), class_of(order.fault, direction)
+    number, own = slot(order.fault), class_of(order, direction)
     peer, port = ("src", "dport") if direction == "i" else ("dst", "sport")
     users = [way for way in order.ways if not way.sources]
 
@@ -312,4 +322,4 @@ def unrate(fault: str, device: str) -> tuple[tuple[str, ...], ...]:
     number = slot(fault)
     place = ("dev", device, "parent", MAJOR, "protocol", "ip")
     filters = [("filter", "del", *place, "prio", str(base + number)) for base in (0, EXCLUDED, CAUGHT)]
-    return (*filters, *(("class", "del", "dev", device, "classid", class_of(fault, one)) for one in WAYS_IN))
+    return (*filters, *(("class", "del", "dev", device, "classid", _class(fault, one)) for one in WAYS_IN))

@@ -112,7 +112,8 @@ def counted(pid: int, order: rules.Order, since: Mapping[str, int]) -> dict[str,
             link["stalls"] += int(packets)
             link["blocked_bytes"] += int(size)
     whole = Counter[str]()
-    for device in _devices(pid, order) if order.classed else ():
+    places = {(one.name, rules.class_of(order, one.direction)): one for one in _devices(pid, order) if order.classed}
+    for device in places.values():
         whole.update(_class_counts(device, order))
     asked = {"duplicated": order.netem.duplicate, "reordered": order.netem.reorder, "corrupted": order.netem.corrupt}
     if any(asked.values()):
@@ -223,7 +224,7 @@ def _class_counts(device: Device, order: rules.Order) -> dict[str, int]:
     """Bytes through the order's class, once it was the bottleneck or delayed them, and packets that netem dropped."""
     if _root(device) != rules.MAJOR:
         return {}
-    own = rules.class_of(order.fault, device.direction)
+    own = rules.class_of(order, device.direction)
     text = run(device.pid, "tc", "-s", "class", "show", "dev", device.name, "classid", own)
     words = text.replace("(", " ").replace(")", " ").replace(",", " ").split()
     figures = {word: words[place + 1] for place, word in enumerate(words[:-1])}
@@ -246,9 +247,9 @@ def why_not(effect: LinkEffect, *, netem: bool = False) -> str:
     order = rules.Order("trial", (rules.Way("trial", ("192.0.2.1",), 9),), (), parts[0], netem=parts[1])
     script = ["set -e", "ip link add cc0 type veth peer name cc1"]
     if order.classed:
-        script.append(f"tc qdisc add dev cc0 root handle {rules.MAJOR} htb")
-        for direction in rules.WAYS_IN:
-            script += [f"tc {' '.join(command)}" for command in rules.classes(order, "cc0", direction)]
+        for device, direction in zip(("cc0", "cc1"), rules.WAYS_IN, strict=True):
+            script.append(f"tc qdisc add dev {device} root handle {rules.MAJOR} htb")
+            script += [f"tc {' '.join(command)}" for command in rules.classes(order, device, direction)]
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "rules"
         text.write_text(rules.install(order, tuple(rules.WAYS_IN), rules.until(60)))

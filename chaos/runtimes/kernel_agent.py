@@ -135,9 +135,9 @@ class Agent:
     def _refuse(self, order: Order) -> None:
         if why := docker_shape.why_not(order.effect):
             raise StackFailed(f"the kernel cannot do that here: {why}")
-        for fault, held in self._held.items():
+        for held in self._held.values():
             if why := conflict(order, held.order):
-                raise StackFailed(f"{why}: {fault} is there already")
+                raise StackFailed(why)
 
     async def _put_in(self, held: Held, term_s: float) -> None:
         order = held.order

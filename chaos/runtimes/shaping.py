@@ -172,8 +172,8 @@ def delay_s(effect: Figures, rng: random.Random) -> float:
 SPREADS: dict[str, Callable[[random.Random], float]] = {
     "normal": lambda rng: rng.gauss(0, 1),
     "uniform": lambda rng: rng.uniform(-math.sqrt(3), math.sqrt(3)),
-    # Shape 3, as in netem's table: mean 3/2, variance 3/4.
-    "pareto": lambda rng: ((1 - rng.random()) ** (-1 / 3) - 1.5) / math.sqrt(0.75),
+    # Shape 3, cut off at 4.5 as netem's table is: mean 1.475 and deviation 0.616 by integration.
+    "pareto": lambda rng: (min(4.5, (1 - rng.random()) ** (-1 / 3)) - 1.475) / 0.616,
 }
 """Draws of mean 0 and standard deviation 1."""
 

@@ -12,6 +12,10 @@ Z95 = 1.6448536269514722
 """The 95 % point of the standard normal distribution: each bound below errs in one run of twenty."""
 
 
+MOST_FLIPS = 20
+"""So many values have a million sign patterns, which take about a second."""
+
+
 class Interval(NamedTuple):
     """A lower and an upper bound, each of which holds with 95 % confidence by itself."""
 
@@ -75,6 +79,42 @@ def quantile_interval(ordered: Sequence[float], q: float) -> Interval:
 def exceedance(k: int, n: int, p: float = 0.5) -> float:
     """The chance of `k` or more successes in `n` trials of chance `p`."""
     return min(1.0, sum(mass for i, mass in enumerate(_binomial(n, p)) if i >= k))
+
+
+def sign_flip(differences: Sequence[float]) -> float:
+    """The exact one-sided chance of a sum as large as this one, had each difference been as likely with the other sign.
+
+    All 2 ** n sign patterns are gone through (n <= 20), so the smallest answer is 2 ** -n; 1 for no differences.
+    """
+    if len(differences) > MOST_FLIPS:
+        message = f"{len(differences)} differences have too many sign patterns; {MOST_FLIPS} at most"
+        raise ValueError(message)
+    sums = [0.0]
+    for one in differences:
+        sums = [total + signed for total in sums for signed in (one, -one)]
+    seen = math.fsum(differences) - 1e-12
+    return sum(total >= seen for total in sums) / len(sums)
+
+
+def subset_means(values: Sequence[float]) -> list[float]:
+    """The means of all subsets that are not empty, ascending (at most 20 values)."""
+    if len(values) > MOST_FLIPS:
+        message = f"{len(values)} values have too many subsets; {MOST_FLIPS} at most"
+        raise ValueError(message)
+    sums = [(0.0, 0)]
+    for value in values:
+        sums += [(total + value, count + 1) for total, count in sums]
+    return sorted(total / count for total, count in sums if count)
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """The chances, corrected for their number (S. Holm, Scand. J. Statistics 6, 1979), in the order given."""
+    adjusted = [0.0] * len(chances)
+    worst = 0.0
+    for rank, at in enumerate(sorted(range(len(chances)), key=chances.__getitem__)):
+        worst = max(worst, min(1.0, chances[at] * (len(chances) - rank)))
+        adjusted[at] = worst
+    return adjusted
 
 
 def _binomial(n: int, p: float) -> Iterator[float]:

@@ -89,6 +89,8 @@ def test_pass_is_0_and_json_is_the_verdict(env: dict[str, str], tmp_path: Path) 
         (("run", "network_congestion", "--set", "load.participnats=3"), "participants"),
         (("run", "network_congestion", "--stack", "nowhere"), "nowhere"),
         (("run", "--no-such-option"), "no-such-option"),
+        (("run", "--replay", "no-such-run"), "no-such-run"),
+        (("run", "network_congestion", "--replay", "latest"), "leave out network_congestion"),
     ],
 )
 def test_bad_input_is_2_and_touches_nothing(

@@ -28,9 +28,12 @@ NAMES = (
     "server_loss",
 )
 WITHOUT_EXPERIMENT = {
+    "burst_loss": "is what `congestion` shows, in bursts",
     "clock_skew": "takes a library that not every machine has",
     "corrupt": "on a stack without TLS a changed byte is a changed edit, so no such stack can pass",
     "dns_failure": "takes containers",
+    "duplicate": "takes the kernel's packets",
+    "reorder": "takes the kernel's packets",
 }
 """Faults that no shipped experiment shows, and why."""
 

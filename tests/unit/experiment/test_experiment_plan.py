@@ -204,6 +204,30 @@ def test_a_fault_without_a_carrier_is_refused_with_all_that_was_tried(runtime: s
     assert "chaos list faults" in caught.value.hint
 
 
+def test_what_does_not_add_up_on_a_link_is_refused_where_it_overlaps() -> None:
+    """At the place of the later one; one after the other, in other directions or on other links all is well."""
+
+    def both(first: dict[str, Any], second: dict[str, Any]) -> Experiment:
+        slow = {"fault": "congestion", "delay_ms": 9, "duration": 5}
+        extension = {"allow_all_users": "drill"}
+        return experiment(slow | first, slow | second, extension=extension, background=True, pauses={"after": 2})
+
+    def plan(given: Experiment) -> Plan:
+        queue = (Tried(carrier="NFQUEUE", once="queue"),)
+        return make_plan(given, twin(), Survey(dict.fromkeys(asks(given), queue)))
+
+    here, there = {"target": {"link": "users--gw-east"}}, {"target": {"link": "users--gw-north"}}
+    with pytest.raises(InvalidInput) as caught:
+        plan(both(here, {"target": {"kind": "access", "region": "cn-east"}, "name": "later"}))
+    (said,) = caught.value.evidence
+    assert "congestion on users--gw-east: delay does not add up with that of 'inject'" in said
+    assert said.startswith("t.json:33:3: ")
+    for fine in ((here, there), (here | {"duration": 1}, here), (here | {"direction": "forward"}, here)):
+        first, second = fine
+        other = second | ({"direction": "backward"} if "direction" in first else {})
+        assert len(plan(both(first, other)).injections) == 2
+
+
 def test_a_carrier_that_cannot_reach_a_node_is_passed_over() -> None:
     """The next one is taken where the target is, and the plan says why not the better one."""
     given = experiment(pause(node="doc-e1"))

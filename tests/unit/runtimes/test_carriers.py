@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from chaos.faults import registry
 from chaos.faults.ramp import Ramp
@@ -11,6 +12,7 @@ from chaos.model.carrier import Ask
 from chaos.model.fault import Target
 from chaos.model.link import LinkEffect
 from chaos.model.stack import Container
+from chaos.runtimes import docker_shape
 from chaos.runtimes.carriers import RUNTIMES, survey
 
 FAULTS = registry()
@@ -75,3 +77,36 @@ def test_what_only_a_link_proxy_does_has_no_carrier_on_containers(part: dict[str
     means = survey("docker", (ask,)).means(ask, ("web",))
     assert means.carrier == ""
     assert [one.why_not for one in means.instead_of] == ["no link proxy stands between containers"]
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ({"reorder": 0.1}, "reorder needs a delay"),
+        ({"loss": 0.1, "burst_loss": 0.1}, "two ways to lose"),
+        ({"burst_loss": 0.9, "burst": 2.0}, "can lose"),
+        ({"burst_loss": 0.6, "density": 0.5}, "can lose"),
+    ],
+)
+def test_an_effect_that_cannot_be_is_refused(figures: dict[str, float], said: str) -> None:
+    """Figures that contradict each other have no meaning to any carrier."""
+    with pytest.raises(ValidationError, match=said):
+        LinkEffect.model_validate(figures)
+
+
+@pytest.mark.parametrize("name", ["duplicate", "reorder"])
+def test_a_stream_of_bytes_has_no_packets_to_touch(name: str) -> None:
+    """On processes outside a sandbox it has no carrier, and the link proxy says why."""
+    asks = FAULTS[name].example().asks()
+    found = survey("process", asks)
+    for means in (found.means(ask, ()) for ask in asks if ask.what in {"duplication", "reordering"}):
+        assert means.carrier == ""
+        assert "nothing comes twice or out of turn" in means.instead_of[-1].why_not
+
+
+def test_corruption_of_packets_takes_netem() -> None:
+    """Nothing else in the kernel changes bytes: without netem the reason is said."""
+    (ask,) = Ask.parts(LinkEffect(corrupt=0.1))
+    (netem, proxy) = survey("docker", (ask,)).tried[ask]
+    assert (netem.carrier, proxy.why_not) == ("netem", "no link proxy stands between containers")
+    assert docker_shape.why_not(LinkEffect(corrupt=0.1)) == (docker_shape.missing() or "only netem does corruption")

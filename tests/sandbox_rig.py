@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import http.client
+import itertools
 import os
 import socket
 import statistics
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from chaos.runtimes.process import RunningStack
 
 LINK = "users--web"
+AS_USER = ("setpriv", "--bounding-set=-sys_admin,-net_admin,-net_raw", "--inh-caps=-all")
+"""Root without what makes it root over networks: it has to take the way of ordinary users."""
 LOCAL = "127.0.0.1"
 NEW_NETWORK = 0x40000000
 SERVER = """
@@ -67,13 +70,18 @@ def write_stack(folder: Path) -> Path:
     return folder / "stack.yaml"
 
 
-@contextlib.contextmanager
-def private_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Move this thread, and whatever it starts, into a sandbox; and back, which takes root."""
+def skip_without_sandbox() -> None:
+    """Go on only where a sandbox can be made, by somebody who can come back from it."""
     if why := sandbox.why_not():
         pytest.skip(f"no sandbox here: {why}")
     if os.geteuid() != 0:
         pytest.skip("the tests move into a sandbox and back, which takes root")
+
+
+@contextlib.contextmanager
+def private_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Move this thread, and whatever it starts, into a sandbox; and back, which takes root."""
+    skip_without_sandbox()
     libc = ctypes.CDLL(None, use_errno=True)
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     assert libc.unshare(NEW_NETWORK) == 0
@@ -169,6 +177,30 @@ class Packets:
     def lost(self) -> float:
         """Share of what was sent."""
         return 1 - len(self._came) / len(self._sent)
+
+    @property
+    def burst(self) -> float:
+        """Mean number of packets lost in a row."""
+        lost = [number not in self._came for number in self._sent]
+        runs = sum(now and not before for before, now in itertools.pairwise([False, *lost]))
+        return sum(lost) / max(1, runs)
+
+    @property
+    def twice(self) -> float:
+        """Share of what was sent that came again."""
+        return (len(self._order) - len(self._came)) / len(self._sent)
+
+    @property
+    def early(self) -> float:
+        """Share of what came before something that was sent earlier."""
+        last = list(itertools.accumulate(reversed(self._order), min))[::-1]
+        return sum(number > least for number, least in zip(self._order, last[1:], strict=False)) / len(self._order)
+
+    @property
+    def tail(self) -> float:
+        """How much longer the slowest wait than the middle, against the fastest: 1 where both sides are alike."""
+        fast, middle, slow = (statistics.quantiles(self.waits_ms, n=40)[at] for at in (0, 19, 38))
+        return (slow - middle) / max(0.001, middle - fast)
 
     @property
     def rate_kbps(self) -> float:
