@@ -16,6 +16,14 @@ NAMES = ("libfaketimeMT.so.1", "libfaketime.so.1")
 FOLDERS = ("/usr/lib/*/faketime", "/usr/lib/faketime", "/usr/lib64/faketime", "/usr/local/lib/faketime")
 """Of Debian and Fedora, and of its own `make install`."""
 FILE = "FAKETIME_TIMESTAMP_FILE"
+SETTINGS = {
+    "FAKETIME_NO_CACHE": "1",
+    "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    "DONT_FAKE_MONOTONIC": "1",
+    "FAKETIME_FORCE_MONOTONIC_FIX": "0",
+}
+"""No cache: a clock is right or wrong from the next look at it (a few µs each). No fix of waits on monotonic clocks: it
+is for C libraries before 2.30, and with later ones it makes threads wait far too long (Python's for its lock)."""
 MARK = "# collab-chaos"
 SHARED = ("faketime_shm_{}", "sem.faketime_sem_{}")
 """Its shared memory and semaphore, by pid."""
@@ -32,9 +40,7 @@ def library() -> str:
 def environment(file: str, env: Mapping[str, str]) -> dict[str, str]:
     """What a program is started with, so that the file sets its clock; `env` is what it has without this."""
     preloaded = filter(None, (library(), env.get("LD_PRELOAD", "")))
-    # Without a cache, so that the clock is set at the next look at it: 4 µs each.
-    settings = {"FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
-    return {"LD_PRELOAD": ":".join(preloaded), FILE: file, **settings}
+    return {"LD_PRELOAD": ":".join(preloaded), FILE: file, **SETTINGS}
 
 
 def text(offset_s: float) -> str:

@@ -139,15 +139,22 @@ class Tenancy:
         self._background.add(self._greeted(answer, self._session, time.monotonic()))
 
     async def _greeted(self, answer: asyncio.Future[dict[str, int]], session: str, sent: float) -> None:
-        with contextlib.suppress(Denied, TimeoutError):
+        try:
             held = await asyncio.wait_for(answer, TTL)
-            if session != self._session:
-                return
-            if any(held.get(lease.key) != lease.number for lease in self._leases.values()):
-                self.lapse("the store no longer knows the leases")
-                return
-            self._extend(sent)
-            self.begun = True
+        except Denied:  # of a session that is over: the next connection begins with the next one
+            return
+        except TimeoutError:
+            # Nothing else is ever sent without a session: only a new connection says hello again.
+            if session == self._session and not self.valid:
+                self._calls.reset("the store did not answer in time")
+            return
+        if session != self._session:
+            return
+        if any(held.get(lease.key) != lease.number for lease in self._leases.values()):
+            self.lapse("the store no longer knows the leases")
+            return
+        self._extend(sent)
+        self.begun = True
 
 
 def _heard(answer: asyncio.Future[None]) -> None:

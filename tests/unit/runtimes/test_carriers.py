@@ -11,9 +11,9 @@ from chaos.faults.slowdown import Slowdown
 from chaos.model.carrier import Ask
 from chaos.model.fault import Target
 from chaos.model.link import LinkEffect
-from chaos.model.stack import Container
-from chaos.runtimes import docker_shape
-from chaos.runtimes.carriers import RUNTIMES, survey
+from chaos.model.stack import Container, NodeSpec, ServiceSpec, Site, StackSpec
+from chaos.runtimes import clocks, docker_shape
+from chaos.runtimes.carriers import ONE_RESOLVER, RUNTIMES, lacks, survey
 
 FAULTS = registry()
 AT = {"target": Target(), "duration": 10.0}
@@ -110,3 +110,24 @@ def test_corruption_of_packets_takes_netem() -> None:
     (netem, proxy) = survey("docker", (ask,)).tried[ask]
     assert (netem.carrier, proxy.why_not) == ("netem", "no link proxy stands between containers")
     assert docker_shape.why_not(LinkEffect(corrupt=0.1)) == (docker_shape.missing() or "only netem does corruption")
+
+
+def test_clocks_take_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where libfaketime is not installed, the plan says what to install."""
+    monkeypatch.setattr(clocks, "FOLDERS", ("/nowhere",))
+    means = survey("process", (Ask(what="skewing"),)).means(Ask(what="skewing"), ("a",))
+    assert means.carrier == ""
+    assert [one.why_not for one in means.instead_of] == [clocks.NOT_INSTALLED]
+
+
+def test_a_stack_that_runs_already_has_the_clocks_that_it_was_started_with() -> None:
+    """Nodes that run without the library are named; those of a stack that was started with it lack nothing."""
+    spec = StackSpec(stack="s", services={"web": ServiceSpec(nodes=(NodeSpec(name="a"),))})
+    assert lacks(Site(spec=spec)) == {"a": {"skewing": clocks.NOT_PRELOADED}}
+    assert lacks(Site(spec=spec, clocks={"a": "/run/clock"})) == {}
+
+
+def test_names_fail_on_containers_alone() -> None:
+    """All processes of a machine ask one name server: the reason stands in the plan."""
+    ask = Ask(what="naming")
+    assert survey("process", (ask,)).means(ask, ("a",)).instead_of[0].why_not == ONE_RESOLVER
