@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import resource
 import socket
 from typing import Any
 
@@ -13,6 +16,8 @@ from chaos.runtimes.shaping import Effect, Impairment
 
 BACKLOG = 1024
 ACCEPT_AGAIN_S = 0.1
+RESERVE = 16
+"""Descriptors that connections leave free: whoever takes a fault back needs one."""
 DIRECTIONS = ("forward", "backward")
 
 
@@ -52,6 +57,7 @@ class Connection:
     async def _reach(self) -> socket.socket:
         sock = socket.socket()
         try:
+            _leave_some(os.dup(sock.fileno()))
             sock.setblocking(False)  # noqa: FBT003 - the socket module's way
             await self._loop.sock_connect(sock, ("127.0.0.1", self.link.to))
         except BaseException:
@@ -146,6 +152,7 @@ class Link:
         """Take who waits. Without descriptors left they wait longer, as for a server that is behind."""
         try:
             for _ in range(BACKLOG):
+                _leave_some(os.dup(listener.fileno()))
                 client, _ = listener.accept()
                 self.joined(Connection(self, client, loop))
         except BlockingIOError:
@@ -237,6 +244,13 @@ class Link:
         """Reset one of its connections, and count it."""
         self.cut += 1
         connection.cut()
+
+
+def _leave_some(spare: int) -> None:
+    """Raise OSError if this descriptor, which is closed, is one of the last: numbers are given from the lowest on."""
+    os.close(spare)
+    if spare >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVE:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def directions(effect: Effect) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import socket
 import statistics
 import threading
@@ -417,3 +418,26 @@ def test_server_of_the_rig_is_plain() -> None:
         assert round_trip_ms(sock) < 60
     server.close()
     claim.close()
+
+
+@pytest.mark.skipif(
+    not hasattr(resource, "prlimit"), reason="limits of another process are set with prlimit: Linux only"
+)
+def test_without_descriptors_it_goes_on_when_there_are_some_again() -> None:
+    """Without descriptors left clients wait or are reset, those that are there go on, faults can be put in and out."""
+    with rig() as one, one.connect() as kept, contextlib.ExitStack() as crowd:
+        round_trip_ms(kept)
+        _, most = resource.prlimit(one.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(one.process.pid, resource.RLIMIT_NOFILE, (60, most))
+        for _ in range(60):
+            crowd.enter_context(one.connect())
+        until(lambda: one.stats()["opened"] >= 15)
+        one.shape(delay_ms=50)
+        assert round_trip_ms(kept) >= 100
+        one.release()
+        assert one.stats()["opened"] < 60
+        resource.prlimit(one.process.pid, resource.RLIMIT_NOFILE, (most, most))
+        with one.connect() as late:
+            round_trip_ms(late)
+        crowd.close()
+        until(lambda: one.stats()["connections"] == 1)

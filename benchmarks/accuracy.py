@@ -1,0 +1,141 @@
+"""What was asked of each carrier and what came: delay, jitter, loss and rate, by the link proxy and in the kernel.
+
+The link proxy's are measured on a stream, where a loss is a stall for every segment that is lost; the kernel's, in the
+network namespaces of two containers, on single datagrams and on a live connection.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from typing import Any
+
+from benchmarks._containers import Containers, containers
+from benchmarks._relays import Relays, relays
+from chaos.model.carrier import Ask
+from chaos.model.link import LinkEffect
+from chaos.runtimes.carriers import survey
+
+SEGMENT = 1460
+SEGMENTS = 8_000
+TRIPS = 12
+JITTERED = 60
+DATAGRAMS = 4_000
+DELAYS_MS = (5, 50, 120)
+JITTER_MS = (50, 10)
+LOSSES = (0.01, 0.05)
+PROXY_KBPS = (2_000, 20_000, 200_000)
+KERNEL_KBPS = (2_000, 20_000)
+LINK = "front--web"
+
+
+def run() -> dict[str, Any]:
+    """Measure, print a table, and return its rows."""
+    with relays() as (one, _):
+        found: dict[str, Any] = {"link proxy": _proxy(one)}
+    with containers() as (there, why_not):
+        found["kernel, on containers"] = why_not if there is None else _kernel(there)
+    _print(found)
+    return found
+
+
+def _proxy(one: Relays) -> list[dict[str, Any]]:
+    base = statistics.median(one.trips_ms("proxy", 100))
+    rows = []
+    for delay_ms in DELAYS_MS:
+        with one.shaped(delay_ms=delay_ms):
+            rows.append(
+                _row("delay, round trip ms", 2 * delay_ms, statistics.median(one.trips_ms("proxy", TRIPS)) - base)
+            )
+    delay_ms, jitter_ms = JITTER_MS
+    with one.shaped(delay_ms=delay_ms, jitter_ms=jitter_ms, direction="forward"):
+        rows.append(_row("jitter, ms", jitter_ms, statistics.stdev(one.trips_ms("proxy", JITTERED))))
+    for loss in LOSSES:
+        before = one.stats()["stalls"]
+        with one.shaped(loss=loss, stall_ms=0.1, direction="forward"):
+            one.bulk_s("proxy", SEGMENTS * SEGMENT)
+        rows.append(_row("loss, % of segments", 100 * loss, 100 * (one.stats()["stalls"] - before) / SEGMENTS))
+    for rate_kbps in PROXY_KBPS:
+        size = rate_kbps * 125
+        with one.shaped(rate_kbps=rate_kbps, direction="forward"):
+            rows.append(_row("rate, kbit/s", rate_kbps, size / 125 / one.bulk_s("proxy", size)))
+    return rows
+
+
+def _kernel(there: Containers) -> list[dict[str, Any]]:
+    import docker_rig
+
+    address = (docker_rig.docker_address(there.cans), 8080)
+    rows = []
+    with docker_rig.live_connection(there.cans, address) as sock:
+
+        def trips_ms(count: int) -> list[float]:
+            return [docker_rig.ask(sock) * 1000 for _ in range(count)]
+
+        base = statistics.median(trips_ms(100))
+        for delay_ms in DELAYS_MS:
+            with _Shaped(there, LinkEffect(delay_ms=delay_ms)) as by:
+                rows.append(_row("delay, round trip ms", 2 * delay_ms, statistics.median(trips_ms(TRIPS)) - base, by))
+        delay_ms, jitter_ms = JITTER_MS
+        with _Shaped(there, LinkEffect(delay_ms=delay_ms, jitter_ms=jitter_ms, direction="forward")) as by:
+            rows.append(_row("jitter, ms", jitter_ms, statistics.stdev(trips_ms(JITTERED)), by))
+    for loss in LOSSES:
+        with _Shaped(there, LinkEffect(loss=loss, direction="forward")) as by:
+            lost = docker_rig.datagrams_lost(there.cans, DATAGRAMS)
+        rows.append(_row("loss, % of datagrams", 100 * loss, 100 * lost, by))
+    for rate_kbps in KERNEL_KBPS:
+        with _Shaped(there, LinkEffect(rate_kbps=rate_kbps, direction="backward")) as by:
+            rows.append(_row("rate, kbit/s of payload", rate_kbps, _download_kbps(there, address, rate_kbps * 250), by))
+    return rows
+
+
+def _download_kbps(there: Containers, address: tuple[str, int], size: int) -> float:
+    """Of the second half of a download, when queues and windows are full."""
+    import docker_rig
+
+    with docker_rig.live_connection(there.cans, address) as sock:
+        sock.sendall(b"GET /bulk/%d HTTP/1.1\r\nHost: web\r\n\r\n" % size)
+        got = 0
+        began, at = 0.0, 0
+        while got < size:
+            got += len(sock.recv(65536))
+            if not at and got >= size / 2:
+                began, at = time.perf_counter(), got
+        return (got - at) / 125 / (time.perf_counter() - began)
+
+
+class _Shaped:
+    """With an effect on the link between the containers; says which carrier it has."""
+
+    def __init__(self, there: Containers, effect: LinkEffect) -> None:
+        self._runtime = there.stack.runtime
+        self._effect = effect
+
+    def __enter__(self) -> str:
+        self._runtime.shape("bench.accuracy", (LINK,), self._effect, 60.0, 1)
+        asks = Ask.parts(self._effect)
+        tried = survey("docker", asks)
+        return ", ".join(dict.fromkeys(tried.means(ask, ()).carrier for ask in asks))
+
+    def __exit__(self, *_: object) -> None:
+        self._runtime.release("bench.accuracy")
+
+
+def _row(what: str, asked: float, measured: float, carrier: str = "proxy") -> dict[str, Any]:
+    ratio = round(measured / asked, 3)
+    return {"carrier": carrier, "what": what, "asked": asked, "measured": round(measured, 2), "ratio": ratio}
+
+
+def _print(found: dict[str, Any]) -> None:
+    for name, rows in found.items():
+        if isinstance(rows, str):
+            print(f"{name}: not measured: {rows}", file=sys.stderr)
+            continue
+        print(f"\n{name:28}{'carrier':12}{'asked':>10}{'measured':>12}{'ratio':>9}")
+        for row in rows:
+            print(f"{row['what']:28}{row['carrier']:12}{row['asked']:>10g}{row['measured']:>12}{row['ratio']:>9}")
+
+
+if __name__ == "__main__":
+    run()
