@@ -7,8 +7,7 @@ BIN = $(VENV)/bin
 EXPERIMENT ?= experiments/network_congestion.json
 TESTS ?=
 
-.PHONY: help venv demo test test-deps test-quick test-backends test-netem test-clean-runs test-kill-shipped soak lint \
-  bench bench-netem lock clean
+.PHONY: help venv demo test test-deps test-quick test-backends test-netem test-clean-runs test-kill-shipped soak lint bench bench-netem lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
