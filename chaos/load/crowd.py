@@ -33,6 +33,8 @@ class Crowd:
                 self.room_watchers.append(RoomWatcher(world, meetings, watcher))
             elif watcher.kind == "document" and documents:
                 self.document_watchers.append(DocumentWatcher(world, documents, watcher))
+        if self.rooms is not None:
+            self.rooms.look = self._look
 
     def begin(self) -> None:
         """Start the plan's clock and let them come."""
@@ -47,6 +49,11 @@ class Crowd:
             world.spawn(work)
         if self.rooms is not None:
             world.spawn(self._arrive())
+
+    def _look(self, room: str) -> None:
+        for watcher in self.room_watchers:
+            if watcher.plan.key == room and not watcher.done:
+                watcher.look_now()
 
     def _arrivals(self, until_s: float) -> None:
         # Twins are not counted: whether one comes at its planned moment is up to the user it is paired with.

@@ -27,6 +27,8 @@ def wanted(history: History, checks: Checks) -> Iterator[tuple[str, bool]]:
         yield "a user was cut off and came back", bool(history.facts.get("dropped")) and _came_back(history)
     if load is not None and load.participants and load.rejoin:
         yield "a rejoin and its twin", _twins(history)
+    if load is not None and load.participants and load.cut:
+        yield "a short cut and its resume", bool(history.facts.get("cut")) and bool(history.ops.get("resume"))
     if load is not None and load.editors and load.offline:
         yield "an edit made offline", bool(history.ops.get("offline_edit"))
 
@@ -42,7 +44,7 @@ def _in_flight(history: History, fault: FaultSpan) -> bool:
         op.begin.t_ns <= on_ns and history.seen_until(op) >= fault.start_ns
         for ops in history.ops.values()
         for op in ops
-        if op.begin.f not in {"roster", "tokens", "view", "cold_read", "null"}
+        if op.begin.f not in {"roster", "own_roster", "tokens", "view", "cold_read", "null"}
     )
 
 
