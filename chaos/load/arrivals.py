@@ -33,7 +33,7 @@ HOME = 0.9
 LOOK_S = 1.0
 """An observer looks once per this time."""
 OTHER_SIDE = 8
-"""So many rooms have a second observer, who comes in through another region: what only one side sees, shows there."""
+"""So many rooms have a second observer, through another region where there is one: what only one side sees shows."""
 SETTLE_S = 0.3
 """An editor stops typing so long before it goes offline, and starts no sooner after it was idle."""
 
@@ -239,8 +239,8 @@ def _watchers(load: LoadSpec, regions: Sequence[str], horizon_s: float) -> tuple
     for index in range(min(rooms, OTHER_SIDE)):
         # Half a second apart from the look through the home region, so that together they see twice as often.
         at_s = min(LOOK_S * (1.5 + index / rooms), horizon_s)
-        others = [region for region in regions if region != home(index, regions)][:1]
-        watchers += [Watcher(f"o-room-{index}-{one}", "room", f"room-{index}", one, at_s, LOOK_S) for one in others]
+        other = home(index + 1, regions)
+        watchers.append(Watcher(f"o-room-{index}-b", "room", f"room-{index}", other, at_s, LOOK_S))
     for index in range(documents):
         at_s = min(LOOK_S * (1 + index / documents), horizon_s)
         watchers.append(Watcher(f"o-doc-{index}", "document", f"doc-{index}", home(index, regions), at_s, LOOK_S))

@@ -49,9 +49,7 @@ def run(history: History, bounds: Bounds) -> CheckFindings:
     return found
 
 
-def _arrivals(
-    history: History, one: Listener, stretch: Stretch, room: Talk, bound: int, found: CheckFindings
-) -> None:
+def _arrivals(history: History, one: Listener, stretch: Stretch, room: Talk, bound: int, found: CheckFindings) -> None:
     for said in room.between(stretch.since_ns, stretch.until_ns - bound):
         if said.said_ns <= stretch.since_ns:
             continue

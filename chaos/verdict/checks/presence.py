@@ -50,7 +50,9 @@ def _judge(history: History, bounds: Bounds, one: Connection, room: Looks, found
             found.judged += 1
             found.violations.append(_violation(history, bounds, one, look))
             return
-    excused += bisect_right(room.harmed, one.proved_ns) - bisect_left(room.harmed, since) if since < one.proved_ns else 0
+    excused += (
+        bisect_right(room.harmed, one.proved_ns) - bisect_left(room.harmed, since) if since < one.proved_ns else 0
+    )
     if gap is not None:
         found.inconclusive += 1
         found.because(f"{one.key}: a look at {words.at(history, gap.start_ns)} did not come")
