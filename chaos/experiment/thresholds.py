@@ -27,6 +27,12 @@ COUNTS = (
     "joins.stuck",
     "leaves.stuck",
     "reentry.refused",
+    "presence.missing",
+    "presence.doubled",
+    "rooms.split",
+    "rooms.dropped",
+    "resumes.broken",
+    "messages.wrong",
 )
 DURATIONS = ("recovery", "convergence")
 PHASES = ("baseline", "fault", "recovery", "run")

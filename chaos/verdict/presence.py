@@ -84,28 +84,32 @@ def connections(history: History, bounds: Bounds) -> dict[str, list[Connection]]
 
 def _of_session(history: History, bounds: Bounds, name: str, events: Sequence[Event]) -> Iterator[Connection]:
     now: Connection | None = None
-    leaving: Event | None = None
     for event in events:
-        if event.f in ENTER:
+        if event.f not in ENTER:
             if now is not None:
-                now.end = now.end or event
-                yield now
-                now = None
-            if event.type == "ok":
-                reached = harm(history, bounds, session=name, region=event.region, key=event.key)
-                now = Connection(name, event.user, event.key, event.region, event, event.t_ns, harm=reached)
-        elif now is None:
+                _go_on(now, event)
             continue
-        elif event.f == "leave" and event.type == "invoke":
-            leaving = now.end = event
-        elif event.f == "leave" and event.type == "ok" and leaving is not None:
-            now.proved_ns = max(now.proved_ns, leaving.t_ns)
-        elif event.f == "say" and event.type == "ok" and now.end is None:
-            now.proved_ns = max(now.proved_ns, event.t_ns)
-        elif event.f in _OVER and now.end is None:
-            now.end = event
+        if now is not None:
+            now.end = now.end or event
+            yield now
+            now = None
+        if event.type == "ok":
+            reached = harm(history, bounds, session=name, region=event.region, key=event.key)
+            now = Connection(name, event.user, event.key, event.region, event, event.t_ns, harm=reached)
     if now is not None:
         yield now
+
+
+def _go_on(now: Connection, event: Event) -> None:
+    """Take note of what a session did while it was in."""
+    if event.f == "leave" and event.type == "ok" and now.end is not None:
+        now.proved_ns = max(now.proved_ns, now.end.t_ns)
+    elif now.end is not None:
+        return
+    elif event.f in _OVER or (event.f == "leave" and event.type == "invoke"):
+        now.end = event
+    elif event.f == "say" and event.type == "ok":
+        now.proved_ns = max(now.proved_ns, event.t_ns)
 
 
 def looks_at(history: History, bounds: Bounds) -> dict[str, Looks]:

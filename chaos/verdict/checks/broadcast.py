@@ -44,8 +44,8 @@ def run(history: History, bounds: Bounds) -> CheckFindings:
         for stretch in one.stretches:
             _arrivals(history, one, stretch, room, bound, found)
         _unproved(one, room, bound, found)
-        _twice(history, one, texts, found)
-        _order(history, one, texts, found)
+        _twice(one, texts, found)
+        _order(one, texts, found)
     return found
 
 
@@ -73,19 +73,19 @@ def _unproved(one: Listener, room: Talk, bound: int, found: CheckFindings) -> No
             found.because(f"{one.key}: the look that would prove {one.session} alive did not come")
 
 
-def _twice(history: History, one: Listener, texts: Mapping[str, Said], found: CheckFindings) -> None:
+def _twice(one: Listener, texts: Mapping[str, Said], found: CheckFindings) -> None:
     for text, times in one.heard.items():
         said = texts.get(text)
         if len(times) > 1 and said is not None and not _excused(one, said, times[-1].t_ns):
             found.judged += 1
             found.figures["duplicated"] += 1
-            story = _story(history, one, said)
+            story = _story(one, said)
             story += [(event.t_ns, f"{_name(one)} heard it") for event in times]
             says = f"{_name(one)} heard a message of {said.op.session} in {one.key} {len(times)} times"
             found.violations.append(Violation(times[1].t_ns, says, tuple(story)))
 
 
-def _order(history: History, one: Listener, texts: Mapping[str, Said], found: CheckFindings) -> None:
+def _order(one: Listener, texts: Mapping[str, Said], found: CheckFindings) -> None:
     latest: dict[str, tuple[Said, int]] = {}
     for text, event in one.order:
         said = texts.get(text)
@@ -96,7 +96,7 @@ def _order(history: History, one: Listener, texts: Mapping[str, Said], found: Ch
             if not _excused(one, said, event.t_ns) and not _excused(one, before[0], event.t_ns):
                 found.judged += 1
                 found.figures["reordered"] += 1
-                found.violations.append(_reordered(history, one, said, event.t_ns, before))
+                found.violations.append(_reordered(one, said, event.t_ns, before))
             continue
         latest[said.op.session] = (said, event.t_ns)
 
@@ -109,7 +109,7 @@ def _name(one: Listener) -> str:
     return f"{one.user} (session {one.session})" if one.user else one.session
 
 
-def _story(history: History, one: Listener, said: Said) -> list[tuple[int, str]]:
+def _story(one: Listener, said: Said) -> list[tuple[int, str]]:
     sender = words.who(said.op.begin)
     story = [(said.said_ns, f"{sender} said {said.text!r} in {one.key}{words.via(said.op.begin.region)}")]
     if said.op.end is not None and said.acked_ns:
@@ -118,7 +118,7 @@ def _story(history: History, one: Listener, said: Said) -> list[tuple[int, str]]
 
 
 def _lost(history: History, one: Listener, said: Said, stretch: Stretch) -> Violation:
-    story = _story(history, one, said)
+    story = _story(one, said)
     story += [
         (stretch.since_ns, f"{_name(one)} was in {one.key}{words.via(one.region)}"),
         *words.fault_story(history, stretch.since_ns, stretch.until_ns),
@@ -131,9 +131,9 @@ def _lost(history: History, one: Listener, said: Said, stretch: Stretch) -> Viol
     return Violation(said.acked_ns, says, tuple(story))
 
 
-def _reordered(history: History, one: Listener, said: Said, at_ns: int, before: tuple[Said, int]) -> Violation:
+def _reordered(one: Listener, said: Said, at_ns: int, before: tuple[Said, int]) -> Violation:
     later, later_ns = before
-    story = [*_story(history, one, said), *_story(history, one, later)]
+    story = [*_story(one, said), *_story(one, later)]
     story += [
         (later_ns, f"{_name(one)} heard {later.text!r}"),
         (at_ns, f"{_name(one)} heard {said.text!r} after it"),

@@ -50,9 +50,7 @@ def _judge(history: History, bounds: Bounds, one: Connection, room: Looks, found
             found.judged += 1
             found.violations.append(_violation(history, bounds, one, look))
             return
-    excused += (
-        bisect_right(room.harmed, one.proved_ns) - bisect_left(room.harmed, since) if since < one.proved_ns else 0
-    )
+    excused += max(0, bisect_right(room.harmed, one.proved_ns) - bisect_left(room.harmed, since))
     if gap is not None:
         found.inconclusive += 1
         found.because(f"{one.key}: a look at {words.at(history, gap.start_ns)} did not come")
@@ -76,8 +74,8 @@ def _violation(history: History, bounds: Bounds, one: Connection, look: Look) ->
         number = len(look.listed or ())
         story.append((look.op.end.t_ns, f"the roster{words.by(look.op.end.node)} lists {number}, not {one.session}"))
     says = (
-        f"{user} was in {one.key} from {words.at(history, one.since_ns)}; the roster of {words.at(history, begin.t_ns)} "
-        f"does not list the session (bound {bounds.visibility_s:g} s)"
+        f"{user} was in {one.key} from {words.at(history, one.since_ns)}; the roster of "
+        f"{words.at(history, begin.t_ns)} does not list the session (bound {bounds.visibility_s:g} s)"
     )
     return Violation(begin.t_ns, says, tuple(story), timed=True)
 

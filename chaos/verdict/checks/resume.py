@@ -3,7 +3,7 @@
 Judged: every resume that was over within `resume_s` of the moment the connection went (a planned `cut`, or `dropped`).
 Violation, each counted by itself in the figures:
   - refused: the server does not take the session up again;
-  - flap: a look that was asked for after the cut and answered up to the resume + `visibility_s` does not list it;
+  - flap: a look that was asked for after the cut and answered up to resume + `visibility_s` does not list it;
   - stale: the session's own look, `visibility_s` after the resume or later, lacks somebody who was proved to be in since
     that long, or lists somebody who is gone for longer than the bound for ghosts;
   - missed: a message that was acknowledged while it was away never reaches it, although it stays for the bound.
@@ -106,7 +106,8 @@ class _Judge:
 
     def _refused(self, one: _Resume) -> Violation:
         self.found.figures["refused"] += 1
-        says = f"{self._who(one)} was cut off from {one.old.key} for {self._away(one)} and is not taken back: {one.op.error}"
+        away = f"was cut off from {one.old.key} for {self._away(one)}"
+        says = f"{self._who(one)} {away} and is not taken back: {one.op.error}"
         return Violation(one.done_ns, says, tuple(self._story(one)), timed=True)
 
     def _flap(self, one: _Resume, new: Connection) -> list[Violation]:
@@ -148,11 +149,9 @@ class _Judge:
             if not wrong:
                 return []
             self.found.figures["stale"] += 1
-            says = f"{self._who(one)} resumed in {one.old.key} at {self._at(one.done_ns)}; the roster that it is shown {wrong.says}"
-            told = (
-                end_ns,
-                f"{one.old.session} was told{words.by(op.end.node)} of {len(shown)} sessions: it {wrong.says}",
-            )
+            back = f"{self._who(one)} resumed in {one.old.key} at {self._at(one.done_ns)}"
+            says = f"{back}; the roster that it is shown {wrong.says}"
+            told = (end_ns, f"{one.old.session} was told{words.by(op.end.node)} of {len(shown)} sessions")
             return [Violation(op.begin.t_ns, says, (*self._story(one), *wrong.events, told), timed=True)]
         return []
 
@@ -192,9 +191,8 @@ class _Judge:
         return Violation(said.acked_ns, says, tuple(story))
 
     def _story(self, one: _Resume) -> list[tuple[int, str]]:
-        how = (
-            "went for a moment" if one.old.end is not None and one.old.end.f == "cut" else "was ended by the other side"
-        )
+        cut = one.old.end is not None and one.old.end.f == "cut"
+        how = "went for a moment" if cut else "was ended by the other side"
         return [
             (one.old.since_ns, f"{self._who(one)} was let into {one.old.key}{words.via(one.old.region)}"),
             (one.cut_ns, f"its connection {how}"),

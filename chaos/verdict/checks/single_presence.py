@@ -94,9 +94,10 @@ def _violation(history: History, bounds: Bounds, one: Connection, other: Connect
         story.append((other.end.t_ns, f"session {other.session} ended: {other.end.f}"))
     if look.op.end is not None:
         story.append((look.op.end.t_ns, f"the roster{words.by(look.op.end.node)} lists both sessions"))
+    both = f"lists both {other.session} and {one.session} (bound {bounds.visibility_s:g} s)"
     says = (
         f"user {user} came to {one.key} again at {words.at(history, one.since_ns)}; the roster of "
-        f"{words.at(history, begin.t_ns)} lists both {other.session} and {one.session} (bound {bounds.visibility_s:g} s)"
+        f"{words.at(history, begin.t_ns)} {both}"
     )
     return Violation(begin.t_ns, says, tuple(story), timed=True)
 
