@@ -33,6 +33,7 @@ COUNTS = (
     "rooms.dropped",
     "resumes.broken",
     "messages.wrong",
+    "unreached.hurt",
 )
 DURATIONS = ("recovery", "convergence")
 PHASES = ("baseline", "fault", "recovery", "run")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from itertools import product
+from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -75,6 +77,27 @@ def quantile_interval(ordered: Sequence[float], q: float) -> Interval:
 def exceedance(k: int, n: int, p: float = 0.5) -> float:
     """The chance of `k` or more successes in `n` trials of chance `p`."""
     return min(1.0, sum(mass for i, mass in enumerate(_binomial(n, p)) if i >= k))
+
+
+def sign_flip(differences: Sequence[float]) -> float:
+    """The chance of a mean this large or larger, were each sign as likely as the other: the exact one-sided test.
+
+    R. A. Fisher, The Design of Experiments, 1935, section 21. Of n differences it is never below 2^-n; n of at most 16.
+    """
+    observed = sum(differences) - 1e-12
+    flips = product((1.0, -1.0), repeat=len(differences))
+    larger = sum(sum(map(mul, signs, differences)) >= observed for signs in flips)
+    return float(larger / 2 ** len(differences))
+
+
+def holm(chances: Sequence[float], level: float = 0.05) -> list[bool]:
+    """Which of several tests hold together at a level for all of them (S. Holm, Scand. J. Statist. 6, 1979)."""
+    holds = [False] * len(chances)
+    for rank, at in enumerate(sorted(range(len(chances)), key=lambda at: chances[at])):
+        if chances[at] > level / (len(chances) - rank):
+            break
+        holds[at] = True
+    return holds
 
 
 def _binomial(n: int, p: float) -> Iterator[float]:

@@ -1,9 +1,10 @@
 """M7, resume: after a short cut a user is in the same session again, and nobody noticed, himself included.
 
-Judged: every resume that was over within `resume_s` of the moment the connection went (a planned `cut`, or `dropped`).
+Judged: every resume that was over within `resume_s` of the moment the connection went (`cut` by plan, or `dropped`).
+Wanted where the load cuts so many that some are sure to be seen.
 Violation, each counted by itself in the figures:
   - refused: the server does not take the session up again;
-  - flap: a look that was asked for after the cut and answered up to resume + `visibility_s` does not list it;
+  - flap: a look that was asked for after the cut and answered by resume + `visibility_s` does not list it;
   - stale: the session's own look, `visibility_s` after the resume or later, lacks somebody who was proved to be in since
     that long, or lists somebody who is gone for longer than the bound for ghosts;
   - missed: a message that was acknowledged while it was away never reaches it, although it stays for the bound.
@@ -24,6 +25,7 @@ from chaos.verdict import words
 from chaos.verdict.findings import Check, CheckFindings, Violation
 from chaos.verdict.history import NS
 from chaos.verdict.presence import Connection, Looks, connections, listed, looks_at
+from chaos.verdict.sometimes import makes_cuts
 from chaos.verdict.talk import Listener, Said, Talk, listeners, messages
 from chaos.verdict.truth import Truth
 
@@ -95,7 +97,7 @@ class _Judge:
         found = self.found
         if bad:
             found.judged += 1
-            found.violations += bad
+            found.violations.append(bad[0])
         elif one.open:
             found.inconclusive += 1
             found.because(one.open)
@@ -185,8 +187,8 @@ class _Judge:
             (new.proved_ns, f"{ears.session} was still there, and had not heard it"),
         ]
         says = (
-            f"{self._who(one)} was cut off from {ears.key} for {self._away(one)} and resumed; what {said.op.begin.user} "
-            f"said at {self._at(said.said_ns)}, which was acknowledged, never reached it"
+            f"{self._who(one)} was cut off from {ears.key} for {self._away(one)} and resumed; what "
+            f"{said.op.begin.user} said at {self._at(said.said_ns)}, which was acknowledged, never reached it"
         )
         return Violation(said.acked_ns, says, tuple(story))
 
@@ -221,5 +223,5 @@ check = Check(
     "a short cut goes unnoticed",
     "resumes.broken",
     run,
-    lambda load: load.participants > 0 and load.cut > 0,
+    makes_cuts,
 )

@@ -16,6 +16,7 @@ from chaos.verdict import words
 from chaos.verdict.findings import Check, CheckFindings, Violation
 from chaos.verdict.history import NS
 from chaos.verdict.presence import Connection, Look, Looks, connections, looks_at
+from chaos.verdict.sometimes import SOME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +53,7 @@ def _judge(
     room: Looks,
     found: CheckFindings,
 ) -> None:
-    until = one.end.t_ns if one.end is not None else one.proved_ns
+    until = one.end.t_ns if one.end is not None else history.end_ns
     last = max(stay.end.t_ns if stay.end is not None else stay.proved_ns for stay in others.values())
     gap: Look | None = None
     seen = excused = 0
@@ -107,5 +108,5 @@ check = Check(
     "a user is in a room once",
     "presence.doubled",
     run,
-    lambda load: load.participants > 0 and load.rejoin > 0,
+    lambda load: load.participants * load.rejoin >= SOME,
 )

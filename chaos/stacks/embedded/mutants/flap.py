@@ -28,6 +28,7 @@ def mutate(base: type[Room]) -> type[Room]:
             member = self._away.pop(session, None)
             if member is not None:
                 self.members[session] = member
-            return super().comes_back(session)
+            back: Member | None = super().comes_back(session)
+            return back
 
     return Hasty

@@ -15,6 +15,7 @@ def mutate(base: type[Room]) -> type[Room]:
         __slots__ = ()
 
         def heard_by(self, member: Member, n: object) -> int:
-            return max(BEYOND, super().heard_by(member, n))
+            super().heard_by(member, n)
+            return BEYOND
 
     return Deaf
