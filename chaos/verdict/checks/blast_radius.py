@@ -3,13 +3,13 @@
 Compared are the operations of those whom no fault of the run reaches - through their region, their nodes, their room or
 document -, the baseline against the time from the first injection to the last heal, per flow:
   - success: violation when the 95 % bound that favours the stack is more than 1 point below the baseline's share;
-  - p95 of the time to the answer, failures waiting for their deadline: each of the two times is cut into 8 windows, the
-    i-th of one paired with the i-th of the other, and the logarithms of their ratios to a margin of 1.5 times the
-    baseline + `FLOOR_S` + what the null target, driven by the same loop, took longer, are given to the exact
-    sign-flip test; the flows together at 5 % by Holm.
-Violation: a flow that fails one of the two. Unjudged: a flow with less than 30 operations on a side (success), or
-with a window that has less than two (p95). No line at all where a fault reaches everybody. Inconclusive: nothing was
-judged. It is a comparison, not a safety check: in a run that cannot be believed it fails nothing.
+  - p95 of the time to the answer, failures waiting for their deadline: the operations of each side are cut, in the
+    order of their times, into 8 windows of as many each; the i-th of one is paired with the i-th of the other, and
+    the logarithms of their ratios to a margin of 1.5 times the baseline + `FLOOR_S` + what the null target, driven
+    by the same loop, took longer, are given to the exact sign-flip test; the flows together at 5 % by Holm.
+Violation: a flow that fails one of the two. Unjudged: a flow with less than 30 operations on a side. No line at all
+where a fault reaches everybody. Inconclusive: nothing was judged. It is a comparison, not a safety check: in a run
+that cannot be believed it fails nothing.
 Source: R. A. Fisher, The Design of Experiments, 1935; S. Holm, 1979; `docs/checks.md`.
 """
 
@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from chaos.model.event import Phase
 from chaos.model.verdict import Kind
 from chaos.verdict import words
 from chaos.verdict.findings import Check, CheckFindings, Violation
-from chaos.verdict.flows import FLOWS
 from chaos.verdict.history import NS
 from chaos.verdict.stats import holm, quantile, sign_flip, wilson
 
@@ -33,6 +33,13 @@ if TYPE_CHECKING:
     from chaos.model.stack import Bounds
     from chaos.verdict.history import History, Op
 
+FLOWS = {
+    "getting in": (("join", "rejoin", "resume"), "join_s"),
+    "leaving": (("leave",), "leave_s"),
+    "speaking": (("say",), "edit_s"),
+    "editing": (("edit",), "edit_s"),
+}
+"""What users want, the functions that serve it, and the bound that is their deadline."""
 WINDOWS = 8
 MARGIN = 1.5
 POINT = 0.01
@@ -41,7 +48,6 @@ FLOOR_S = 0.025
 ENOUGH = 30
 BUSY = 10
 """Operations a second of a flow: half of them, the unreached, make enough in a baseline of 6 s."""
-IN_A_WINDOW = 2
 
 
 @dataclass(slots=True)
@@ -51,19 +57,25 @@ class _Side:
     start_ns: int
     end_ns: int
     good: int = 0
-    n: int = 0
-    windows: list[list[float]] = field(default_factory=lambda: [[] for _ in range(WINDOWS)])
+    took: list[tuple[int, float]] = field(default_factory=list)
+
+    @property
+    def n(self) -> int:
+        return len(self.took)
 
     def add(self, at_ns: int, seconds: float, *, good: bool) -> None:
-        self.n += 1
+        self.took.append((at_ns, seconds))
         self.good += good
-        self.windows[(at_ns - self.start_ns) * WINDOWS // (self.end_ns - self.start_ns)].append(seconds)
 
     def holds(self, at_ns: int) -> bool:
         return self.start_ns <= at_ns < self.end_ns
 
     def p95(self) -> list[float]:
-        return [quantile(sorted(window), 0.95) if window else 0.0 for window in self.windows]
+        """Of each window; zeros where there are too few to make windows of."""
+        seconds = [one for _, one in sorted(self.took)]
+        ends = [len(seconds) * number // WINDOWS for number in range(WINDOWS + 1)]
+        windows = [sorted(seconds[start:end]) for start, end in pairwise(ends)]
+        return [quantile(window, 0.95) if window else 0.0 for window in windows]
 
 
 def run(history: History, bounds: Bounds) -> CheckFindings:
@@ -75,16 +87,18 @@ def run(history: History, bounds: Bounds) -> CheckFindings:
         return found
     slower = _null(history, before, during)
     sides: dict[str, tuple[_Side, _Side]] = {}
-    for flow, (f, bound) in FLOWS.items():
+    for flow, (functions, bound) in FLOWS.items():
         deadline = float(getattr(bounds, bound))
         sides[flow] = (_Side(*before), _Side(*during))
-        for op in history.of(f):
+        for op in history.of(*functions):
             _count(history, op, deadline, sides[flow], found)
     figures: dict[str, tuple[float, float, float]] = {}
     for flow, (base, fault) in sides.items():
+        if min(base.n, fault.n) < ENOUGH:
+            found.unjudged += 1
+            continue
         _shares(history, flow, base, fault, found)
-        if min(len(window) for side in (base, fault) for window in side.windows) >= IN_A_WINDOW:
-            figures[flow] = _slower(base, fault, slower)
+        figures[flow] = _slower(base, fault, slower)
     _latencies(history, figures, sides, found)
     if not found.judged:
         found.because("too few operations of those whom no fault reached")
@@ -129,9 +143,6 @@ def _null(history: History, before: tuple[int, int], during: tuple[int, int]) ->
 
 
 def _shares(history: History, flow: str, base: _Side, fault: _Side, found: CheckFindings) -> None:
-    if min(base.n, fault.n) < ENOUGH:
-        found.unjudged += 1
-        return
     found.judged += 1
     best, share = wilson(fault.good, fault.n).high, base.good / base.n
     if best >= share - POINT:
@@ -178,7 +189,7 @@ def _leaves_somebody_out(history: History) -> bool:
     """Whether there is anybody whom no fault reaches, as far as the record tells."""
     if not history.faults:
         return False
-    regions = {op.begin.region for f, _ in FLOWS.values() for op in history.of(f)}
+    regions = {op.begin.region for functions, _ in FLOWS.values() for op in history.of(*functions)}
     known = [fault.reach for fault in history.faults if fault.reach is not None]
     if any(reach.everything for reach in known):
         return False

@@ -51,7 +51,7 @@ def test_slow_answers_of_the_unreached_are_told() -> None:
     found = findings("M12", record)
     assert (found.outcome, len(found.violations)) == (FAIL, 1)
     told = witness(record.history(), found.violations[0])
-    assert "join: p95 of those whom no fault reached went from" in told.says
+    assert "getting in: p95 of those whom no fault reached went from" in told.says
     assert len(told.events) <= 12
 
 

@@ -1,4 +1,4 @@
-"""Whoever looks for a room or a document waits for the slowest node of all, wherever it is."""
+"""Whoever looks for a room or a document waits for a vote of all nodes, and so for the slowest, wherever it is."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from websockets.exceptions import ConnectionClosed
 from chaos.stacks.embedded.store import Call, Store
 
 SERVICE = "store"
-PATIENCE_S = 0.8
-"""A node that does not answer at all is waited for no longer than this."""
+ROUNDS = 4
+PATIENCE_S = 0.2
+"""A node that does not answer is waited for no longer than this in each round."""
 
 
 def mutate(base: type[Store]) -> type[Store]:
-    """Ask every node whether it is well before each answer to a gateway."""
+    """Let every node vote, in four rounds, before each answer to a gateway."""
 
     class Entangled(base):  # type: ignore[valid-type,misc]
         def __init__(self, options: Any) -> None:
@@ -37,13 +38,14 @@ def mutate(base: type[Store]) -> type[Store]:
                 super().answer(connection, call, answer)
 
         async def _later(self, connection: ServerConnection, call: Call, answer: Call) -> None:
-            await asyncio.wait([asyncio.create_task(_well(one)) for one in self._open], timeout=PATIENCE_S)
+            for _ in range(ROUNDS):
+                await asyncio.wait([asyncio.create_task(_vote(one)) for one in self._open], timeout=PATIENCE_S)
             super().answer(connection, call, answer)
 
     return Entangled
 
 
-async def _well(connection: ServerConnection) -> None:
+async def _vote(connection: ServerConnection) -> None:
     try:
         await (await connection.ping())
     except ConnectionClosed:
