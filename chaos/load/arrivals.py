@@ -238,9 +238,11 @@ def _watchers(load: LoadSpec, regions: Sequence[str], horizon_s: float) -> tuple
         watchers.append(Watcher(f"o-room-{index}", "room", f"room-{index}", home(index, regions), at_s, LOOK_S))
     for index in range(min(rooms, OTHER_SIDE)):
         # Half a second apart from the look through the home region, so that together they see twice as often.
-        at_s = min(LOOK_S * (1.5 + index / rooms), horizon_s)
+        at_s = min(LOOK_S * (2.5 + index / rooms), horizon_s)
         other = home(index + 1, regions)
-        watchers.append(Watcher(f"o-room-{index}-b", "room", f"room-{index}", other, at_s, LOOK_S))
+        # Later than the first: a room may live where it was asked for first.
+        come_s = min(LOOK_S, horizon_s)
+        watchers.append(Watcher(f"o-room-{index}-b", "room", f"room-{index}", other, at_s, LOOK_S, come_s))
     for index in range(documents):
         at_s = min(LOOK_S * (1 + index / documents), horizon_s)
         watchers.append(Watcher(f"o-doc-{index}", "document", f"doc-{index}", home(index, regions), at_s, LOOK_S))

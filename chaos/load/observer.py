@@ -102,8 +102,9 @@ class RoomWatcher(Looking):
         return link
 
     async def run(self) -> None:
-        self._joining = self.world.spawn(self._join())
-        await self.looks()
+        if await self.world.until(self.plan.from_s):
+            self._joining = self.world.spawn(self._join())
+            await self.looks()
 
     async def stop(self) -> None:
         await self.end_looks()

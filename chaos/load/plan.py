@@ -80,6 +80,8 @@ class Watcher:
     region: str
     at_s: float
     every_s: float
+    from_s: float = 0.0
+    """When it comes."""
 
 
 @dataclass(frozen=True, slots=True)

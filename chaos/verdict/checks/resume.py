@@ -5,7 +5,7 @@ Wanted where the load cuts so many that some are sure to be seen.
 Violation, each counted by itself in the figures:
   - refused: the server does not take the session up again;
   - flap: a look that was asked for after the cut and answered by resume + `visibility_s` does not list it;
-  - stale: the session's own look, `visibility_s` after the resume or later, lacks somebody who was proved to be in since
+  - stale: the session's own look, `visibility_s` after the resume or later, lacks somebody who was proved to be in for
     that long, or lists somebody who is gone for longer than the bound for ghosts;
   - missed: a message that was acknowledged while it was away never reaches it, although it stays for the bound.
 Excused: a fault that reaches the session overlaps [cut, the last look or message judged] (grace included).
