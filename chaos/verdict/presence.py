@@ -137,13 +137,16 @@ def listed(op: Op) -> frozenset[str] | None:
     return frozenset(name for name in op.end.value if isinstance(name, str))
 
 
-def observed(history: History) -> Mapping[str, tuple[int, list[int]]]:
-    """Per observer's session: when it asked its last answered look, and the times of those that did not come."""
+def observed(history: History, harms: Mapping[str, Harm]) -> Mapping[str, tuple[int, list[int]]]:
+    """Per observer's session: when it asked its last answered look, and the times of those that did not come.
+
+    Looks that were asked for while a fault reached the observer prove nothing, and their absence neither.
+    """
     found: dict[str, tuple[int, list[int]]] = {}
     for op in history.of("roster"):
-        if op.cut_short:
+        last, gaps = found.setdefault(op.session, (0, []))
+        if op.cut_short or harms.get(op.session, Harm()).touches(op.begin.t_ns, op.begin.t_ns):
             continue
-        last, gaps = found.get(op.session, (0, []))
         if listed(op) is None:
             gaps.append(op.begin.t_ns)
         else:

@@ -104,11 +104,13 @@ def listeners(
 ) -> dict[str, Listener]:
     """Everybody whose ears were recorded."""
     found: dict[str, Listener] = {}
-    watching = observed(history)
-    for event in history.facts.get("listening", ()):
-        name = event.session
-        reached = harm(history, bounds, session=name, region=event.region, key=event.key)
-        one = found.setdefault(name, Listener(name, event.user, event.key, event.region, reached))
+    begun = {event.session: event for event in history.facts.get("listening", ())}
+    harms = {
+        name: harm(history, bounds, session=name, region=event.region, key=event.key) for name, event in begun.items()
+    }
+    watching = observed(history, harms)
+    for name, event in begun.items():
+        one = found[name] = Listener(name, event.user, event.key, event.region, harms[name])
         if name in participants:
             one.stretches = tuple(Stretch(link.since_ns, link.proved_ns) for link in participants[name])
         elif name in watching:

@@ -36,12 +36,11 @@ class _Observers:
         visible = int(bounds.visibility_s * NS)
         facts = history.facts.get("listening", ())
         self.since = {event.session: event.t_ns + visible for event in facts}
-        self.until = {name: last for name, (last, _) in observed(history).items()}
         self.harm = {
             event.session: harm(history, bounds, session=event.session, region=event.region, key=event.key)
             for event in facts
-            if event.session in self.until
         }
+        self.until = {name: last for name, (last, _) in observed(history, self.harm).items()}
 
     def there(self, name: str, start_ns: int, end_ns: int) -> bool:
         """Whether it was certainly in from start to end."""
