@@ -33,6 +33,7 @@ COUNTS = (
     "rooms.dropped",
     "resumes.broken",
     "messages.wrong",
+    "limits.broken",
     "unreached.hurt",
 )
 DURATIONS = ("recovery", "convergence")

@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from chaos.load.crush import Crush
 from chaos.load.editor import Editor
 from chaos.load.ending import DocumentEnd, end_rooms
 from chaos.load.observer import DocumentWatcher, RoomWatcher
@@ -35,6 +36,8 @@ class Crowd:
                 self.document_watchers.append(DocumentWatcher(world, documents, watcher))
         if self.rooms is not None:
             self.rooms.look = self._look
+        limits = meetings.service.limits if meetings and world.load.participants else {}
+        self.crushes = [Crush(world, meetings, room, limit) for room, limit in limits.items()] if meetings else []
 
     def begin(self) -> None:
         """Start the plan's clock and let them come."""
@@ -44,6 +47,7 @@ class Crowd:
         for work in (
             *(watcher.run() for watcher in self.room_watchers),
             *(watcher.run() for watcher in self.document_watchers),
+            *(crush.run() for crush in self.crushes),
             *(editor.run() for editor in self.editors),
         ):
             world.spawn(work)
@@ -78,7 +82,8 @@ class Crowd:
         self._arrivals(min(self.plan.horizon_s, world.stopped_s or 0.0))
         ends = []
         if self.rooms is not None:
-            ends.append(end_rooms(world, self.rooms, self.room_watchers))
+            observers = [*self.room_watchers, *(crush.watcher for crush in self.crushes)]
+            ends.append(end_rooms(world, self.rooms, observers))
         if world.documents is not None:
             for document in sorted({editor.document for editor in self.editors}):
                 editors = [editor for editor in self.editors if editor.document == document]

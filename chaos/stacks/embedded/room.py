@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -40,6 +40,8 @@ class Rules:
     silence_s: float = 2.2
     """A socket that says nothing for so long counts as gone."""
     retry_after_s: float = 0.5
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """Rooms that admit only so many."""
 
 
 @dataclass(slots=True)
@@ -121,7 +123,9 @@ class Room:
     def refusal(self, user: str) -> str:
         """Why a user with a good token may not come in now, or nothing."""
         present = any(member.user == user for member in self.members.values())
-        return "full" if not present and self.others() >= self.rules.capacity else ""
+        limit = self.rules.limits.get(self.name)
+        full = self.others() >= self.rules.capacity or (limit is not None and len(self.members) >= limit)
+        return "full" if full and not present else ""
 
     def _join(self, seat: Seat, message: Message) -> None:
         user, session = str(message.get("user")), str(message.get("session"))

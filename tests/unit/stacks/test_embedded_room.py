@@ -208,6 +208,18 @@ def test_message_mutants_break_what_is_heard(mutant: str, heard: list[str]) -> N
     assert [message["t"] for message in line.told].count("said") == 5
 
 
+@pytest.mark.parametrize(("mutant", "listed"), [("", ["a", "b"]), ("overfull", ["a", "b", "c"])])
+def test_a_room_with_a_limit_is_full_without_the_mutant(mutant: str, listed: list[str]) -> None:
+    """The third of a room for two is refused; with `overfull` it is not."""
+    hall = Hall()
+    rules = Rules(secret="s", node="meet-1", capacity=9, limits={"r": 2})
+    kind = mutants.select(mutant, "meetings", Room)
+    hall.room = kind("r", 7, rules, lambda: hall.now, Counter(), lambda: len(hall.room.members))
+    for name in "abc":
+        hall.join(name)
+    assert hall.room.roster() == listed
+
+
 def test_stale_roster_mutant_freezes_the_view_of_who_resumed() -> None:
     """With `stale-roster` a resumed session does not see who came while it was away; the others do."""
     hall = Hall(mutants.select("stale-roster", "meetings", Room))

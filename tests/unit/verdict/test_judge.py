@@ -40,9 +40,11 @@ def test_a_clean_run_passes() -> None:
 
 
 def test_safety_is_judged_without_a_threshold() -> None:
-    """A rule only gives a check its line: all that the load feeds are judged anyway."""
+    """A rule only gives a check its line: all that the load feeds are judged anyway, M9 where there are limits."""
     ids = {c.id for c in verdict(clean(), thresholds=()).checks if c.kind is Kind.SAFETY}
-    assert ids == {name for name, check in registry().items() if check.kind is Kind.SAFETY and check.wanted(LOAD)}
+    assert ids == {name for name, check in registry().items() if check.kind is Kind.SAFETY and check.wanted(LOAD)} - {
+        "M9"
+    }
     assert ids >= {"M1", "M2", "M3", "M4", "M5", "M6", "M8", "M10", "M11", "D1", "D3", "D4", "D8"}
 
 
