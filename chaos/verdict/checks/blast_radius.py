@@ -7,7 +7,7 @@ document -, the baseline against the time from the first injection to the last h
     order of their times, into 8 windows of as many each; the i-th of one is paired with the i-th of the other, and
     the logarithms of their ratios to a margin of 1.5 times the baseline + `FLOOR_S` + what the null target, driven
     by the same loop, took longer, are given to the exact sign-flip test; the flows together at 5 % by Holm.
-Violation: a flow that fails one of the two. Unjudged: a flow with less than 30 operations on a side. No line at all
+Violation: a flow that fails one of the two. Unjudged: a flow with less than 24 operations on a side. No line at all
 where a fault reaches everybody. Inconclusive: nothing was judged. It is a comparison, not a safety check: in a run
 that cannot be believed it fails nothing.
 Source: R. A. Fisher, The Design of Experiments, 1935; S. Holm, 1979; `docs/checks.md`.
@@ -45,7 +45,8 @@ MARGIN = 1.5
 POINT = 0.01
 FLOOR_S = 0.025
 """A slower answer that nobody feels is no harm: what a busy machine adds by itself, and far below any deadline."""
-ENOUGH = 30
+ENOUGH = 24
+"""Three in each window."""
 BUSY = 10
 """Operations a second of a flow: half of them, the unreached, make enough in a baseline of 6 s."""
 
