@@ -56,6 +56,11 @@ def synthesise(total: int = EVENTS, seed: int = 1) -> list[Any]:  # noqa: C901 -
         if number % 10 == 0:
             there = [f"u{number - earlier * ROOMS}.1" for earlier in range(1, 13) if number >= earlier * ROOMS]
             do("roster", t, 10**6, "obs", answer=there, user="w", session=f"w-{room}", key=room, region=region)
+            heard[room] += 1
+            told = {"from": f"u{number}.1", "text": f"u{number}-1", "i": heard[room]}
+            who = {"user": f"u{number}", "session": f"u{number}.1", "key": room, "region": region}
+            do("say", t + 5 * NS, 10**7, value=told["text"], **who)
+            events.append(Event(len(events), t + 5 * NS + 10**6, "obs", "heard", "load", value=told, **ears(room)))
         if number % 40 == 1:
             since = looked.get(document, 0)
             looked[document] = len(mine)
@@ -64,11 +69,8 @@ def synthesise(total: int = EVENTS, seed: int = 1) -> list[Any]:  # noqa: C901 -
             who = {"user": "o", "session": f"o-{document}", "key": document, "region": region}
             do("tokens", t + 5 * 10**8, 10**6, "obs", answer=answer, **who)
         events.append(Event(len(events), t + 10**6, "ok", "null", "load", intended_ns=t))
-            heard[room] += 1
-            told = {"from": f"u{number}.1", "text": f"u{number}-1", "i": heard[room]}
-            who = {"user": f"u{number}", "session": f"u{number}.1", "key": room, "region": region}
-            do("say", t + 5 * NS, 10**7, value=told["text"], **who)
-            events.append(Event(len(events), t + 5 * NS + 10**6, "obs", "heard", "load", value=told, **ears(room)))
+        while len(events) < 8 * number:
+            do("say", t + 5 * NS, 10**7, user=f"u{number}", session=f"u{number}.1", key=room, region=region)
     for room, number in heard.items():
         events.append(Event(len(events), span + 45 * NS, "info", "heard_total", "load", value=number, **ears(room)))
     for document, mine in tokens.items():
