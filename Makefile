@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 EXPERIMENT ?= experiments/network_congestion.json
 TESTS ?=
 
-.PHONY: help venv demo test test-deps test-quick test-backends test-clean-runs soak lint bench lock clean
+.PHONY: help venv demo test test-deps test-quick test-backends test-clean-runs test-mutants soak lint bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,9 @@ test-backends: venv ## only the tests against real third-party servers (need nod
 
 test-clean-runs: venv ## 20 runs of each shipped experiment on a healthy stack; resumable, about two hours
 	$(BIN)/python -m tests.longer.clean_runs
+
+test-mutants: venv ## every mutant of the embedded stack must fail its check; resumable, about 15 minutes
+	$(BIN)/python -m tests.longer.mutants
 
 soak: venv ## 200 kills of the conductor at random points of random faults; prints what is left: 0
 	$(BIN)/python -m tests.longer.kill_soak
