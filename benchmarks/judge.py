@@ -20,7 +20,7 @@ TOKENS = 2000
 
 
 def synthesise(total: int = EVENTS, seed: int = 1) -> list[Any]:  # noqa: C901 - a straight story
-    """A clean hour-long record: joins, leaves, edits, looks at rosters and documents, one fault, cold reads."""
+    """A clean hour-long record: joins, leaves, talk, edits, looks at rooms and documents, one fault, cold reads."""
     from chaos.model.event import Event
 
     chance = random.Random(seed)
@@ -34,6 +34,11 @@ def synthesise(total: int = EVENTS, seed: int = 1) -> list[Any]:  # noqa: C901 -
         events.append(Event(len(events), t, "invoke", f, "load", op=op, value=value, intended_ns=t, **parts))
         events.append(Event(len(events), t + took, kind, f, "load", op=op, value=answer, intended_ns=t, **parts))
 
+    def ears(room: str) -> dict[str, str]:
+        return {"user": "w", "session": f"w-{room}", "key": room, "region": "cn-east"}
+
+    heard = {f"room-{number}": 0 for number in range(0, ROOMS, 10)}
+    events += [Event(at, NS, "info", "listening", "load", **ears(room)) for at, room in enumerate(heard)]
     tokens: dict[str, list[str]] = {}
     looked: dict[str, int] = {}
     for number in range(total // 8):
@@ -49,7 +54,13 @@ def synthesise(total: int = EVENTS, seed: int = 1) -> list[Any]:  # noqa: C901 -
             who = {"user": f"e{number % 200}", "session": f"e{number % 200}.1", "key": document, "region": region}
             do("edit", t, 10**7, value=f"t{number}", answer={"level": "durable"}, **who)
         if number % 10 == 0:
-            do("roster", t, 10**6, "obs", answer=[], user="w", session=f"w-{room}", key=room, region=region)
+            there = [f"u{number - earlier * ROOMS}.1" for earlier in range(1, 13) if number >= earlier * ROOMS]
+            do("roster", t, 10**6, "obs", answer=there, user="w", session=f"w-{room}", key=room, region=region)
+            heard[room] += 1
+            told = {"from": f"u{number}.1", "text": f"u{number}-1", "i": heard[room]}
+            who = {"user": f"u{number}", "session": f"u{number}.1", "key": room, "region": region}
+            do("say", t + 5 * NS, 10**7, value=told["text"], **who)
+            events.append(Event(len(events), t + 5 * NS + 10**6, "obs", "heard", "load", value=told, **ears(room)))
         if number % 40 == 1:
             since = looked.get(document, 0)
             looked[document] = len(mine)
@@ -60,13 +71,22 @@ def synthesise(total: int = EVENTS, seed: int = 1) -> list[Any]:  # noqa: C901 -
         events.append(Event(len(events), t + 10**6, "ok", "null", "load", intended_ns=t))
         while len(events) < 8 * number:
             do("say", t + 5 * NS, 10**7, user=f"u{number}", session=f"u{number}.1", key=room, region=region)
+    for room, number in heard.items():
+        events.append(Event(len(events), span + 45 * NS, "info", "heard_total", "load", value=number, **ears(room)))
     for document, mine in tokens.items():
         events.append(Event(len(events), span + 50 * NS, "info", "quiet", "load", key=document))
         for region in ("cn-east", "cn-north"):
             do("cold_read", span + 60 * NS, NS, "obs", answer=mine, user="r", key=document, region=region)
+    return events + _frame(span)
+
+
+def _frame(span: int) -> list[Any]:
+    """Phases and a fault."""
+    from chaos.model.event import Event
+
     frame = [("baseline", 2 * NS), ("fault", span // 3), ("recovery", span // 2), ("final", span + 40 * NS)]
-    for name, t in [*frame, ("end", span + 70 * NS)]:
-        events.append(Event(len(events), t, "phase", name, "conductor"))
+    frame.append(("end", span + 70 * NS))
+    events = [Event(at, t, "phase", name, "conductor") for at, (name, t) in enumerate(frame)]
     steps: list[tuple[str, int, dict[str, Any]]] = [
         ("intent", span // 3, {"name": "congestion", "fault": "congestion"}),
         ("on", span // 3 + 1, {"reach": {"regions": ["cn-east"]}}),

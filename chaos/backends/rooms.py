@@ -43,6 +43,8 @@ class RoomSession:
         self._id = 0
         self._in = False
         self._word = ""
+        self._last = 0
+        """Number of the last broadcast that arrived: a resume says it, and is sent what came since, and no more."""
         self._heard_at = 0.0
 
     def __repr__(self) -> str:
@@ -56,7 +58,8 @@ class RoomSession:
     async def resume(self) -> None:
         if not self._word:
             raise Refused("expired")
-        await self._enter({"t": "resume", "user": self.entry.user, "session": self.session, "resume": self._word})
+        who = {"user": self.entry.user, "session": self.session}
+        await self._enter({"t": "resume", **who, "resume": self._word, "n": self._last})
 
     async def say(self, text: str) -> None:
         await self._ask({"t": "say", "text": text})
@@ -97,6 +100,8 @@ class RoomSession:
             raise
         self.node = str(answer.get("node", ""))
         self._word = str(answer.get("resume", self._word))
+        if not answer.get("resumed"):
+            self._last = max(self._last, int(answer.get("n", 0)))
         if self._socket is socket:
             self._in = True
             self._tasks += (asyncio.create_task(self._beat(socket)),)
@@ -146,6 +151,7 @@ class RoomSession:
     def _got(self, message: dict[str, Any]) -> None:
         kind = message["t"]
         if kind == "heard":
+            self._last = max(self._last, int(message.get("n", 0)))
             if self.on_heard is not None:
                 self.on_heard(message["from"], message["text"])
         elif "id" in message:

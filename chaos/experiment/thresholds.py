@@ -27,6 +27,14 @@ COUNTS = (
     "joins.stuck",
     "leaves.stuck",
     "reentry.refused",
+    "presence.missing",
+    "presence.doubled",
+    "rooms.split",
+    "rooms.dropped",
+    "resumes.broken",
+    "messages.wrong",
+    "limits.broken",
+    "unreached.hurt",
 )
 DURATIONS = ("recovery", "convergence")
 PHASES = ("baseline", "fault", "recovery", "run")

@@ -15,7 +15,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chaos.load.chance import chance
+from chaos.load.moments import with_moments
 from chaos.load.plan import Edit, EditorPlan, End, Person, Plan, Visit, Watcher, Window
+from chaos.load.shares import Share
 
 if TYPE_CHECKING:
     import random
@@ -30,40 +32,32 @@ HOME = 0.9
 """Share of a room's users who come in through the room's home region."""
 LOOK_S = 1.0
 """An observer looks once per this time."""
+OTHER_SIDE = 8
+"""So many rooms have a second observer, through another region where there is one: what only one side sees shows."""
 SETTLE_S = 0.3
 """An editor stops typing so long before it goes offline, and starts no sooner after it was idle."""
 
 
-class Share:
-    """Says yes to a share of its calls, evenly: one yes in each 1/share calls, at a random place of it."""
-
-    def __init__(self, share: float, rng: random.Random) -> None:
-        self._share = share
-        self._rng = rng
-        self._sum = 0.0
-        self._whole = 0
-        self._next = rng.random()
-
-    def __call__(self) -> bool:
-        self._sum += self._share
-        if self._sum <= self._next:
-            return False
-        self._whole += 1
-        self._next = self._whole + self._rng.random()
-        return True
-
-
 def make_plan(
-    load: LoadSpec, seed: int, regions: Sequence[str], horizon_s: float, *, warm_up_s: float = 3.0, idle_s: float = 5.5
+    load: LoadSpec,
+    seed: int,
+    regions: Sequence[str],
+    horizon_s: float,
+    *,
+    warm_up_s: float = 3.0,
+    idle_s: float = 5.5,
+    visible_s: float = 2.0,
 ) -> Plan:
     """The same arguments give the same plan; nothing in it lies after the horizon.
 
     `idle_s`: how long an editor that came back from offline stays idle, so that its edits must appear by themselves.
+    `visible_s`: the stack's visibility bound; a stay that is cut must be longer than that before it and after it.
     """
     if not regions:
         message = "a load needs at least one region to come in through"
         raise ValueError(message)
     people = _People(load, chance(seed, "people"), tuple(regions), horizon_s).all(min(warm_up_s, horizon_s))
+    people = with_moments(people, load, seed, horizon_s, visible_s)
     editors = _editors(load, chance(seed, "editors"), regions, horizon_s, warm_up_s, idle_s)
     return Plan(horizon_s, people, editors, _watchers(load, regions, horizon_s))
 
@@ -242,6 +236,13 @@ def _watchers(load: LoadSpec, regions: Sequence[str], horizon_s: float) -> tuple
     for index in range(rooms):
         at_s = min(LOOK_S * (1 + index / rooms), horizon_s)
         watchers.append(Watcher(f"o-room-{index}", "room", f"room-{index}", home(index, regions), at_s, LOOK_S))
+    for index in range(min(rooms, OTHER_SIDE)):
+        # Half a second apart from the look through the home region, so that together they see twice as often.
+        at_s = min(LOOK_S * (2.5 + index / rooms), horizon_s)
+        other = home(index + 1, regions)
+        # Later than the first: a room may live where it was asked for first.
+        come_s = min(LOOK_S, horizon_s)
+        watchers.append(Watcher(f"o-room-{index}-b", "room", f"room-{index}", other, at_s, LOOK_S, come_s))
     for index in range(documents):
         at_s = min(LOOK_S * (1 + index / documents), horizon_s)
         watchers.append(Watcher(f"o-doc-{index}", "document", f"doc-{index}", home(index, regions), at_s, LOOK_S))

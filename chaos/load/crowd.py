@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from chaos.load.crush import Crush
 from chaos.load.editor import Editor
 from chaos.load.ending import DocumentEnd, end_rooms
 from chaos.load.observer import DocumentWatcher, RoomWatcher
@@ -33,6 +34,10 @@ class Crowd:
                 self.room_watchers.append(RoomWatcher(world, meetings, watcher))
             elif watcher.kind == "document" and documents:
                 self.document_watchers.append(DocumentWatcher(world, documents, watcher))
+        if self.rooms is not None:
+            self.rooms.look = self._look
+        limits = meetings.service.limits if meetings and world.load.participants else {}
+        self.crushes = [Crush(world, meetings, room, limit) for room, limit in limits.items()] if meetings else []
 
     def begin(self) -> None:
         """Start the plan's clock and let them come."""
@@ -42,11 +47,17 @@ class Crowd:
         for work in (
             *(watcher.run() for watcher in self.room_watchers),
             *(watcher.run() for watcher in self.document_watchers),
+            *(crush.run() for crush in self.crushes),
             *(editor.run() for editor in self.editors),
         ):
             world.spawn(work)
         if self.rooms is not None:
             world.spawn(self._arrive())
+
+    def _look(self, room: str) -> None:
+        for watcher in self.room_watchers:
+            if watcher.plan.key == room and not watcher.done:
+                watcher.look_now()
 
     def _arrivals(self, until_s: float) -> None:
         # Twins are not counted: whether one comes at its planned moment is up to the user it is paired with.
@@ -71,7 +82,8 @@ class Crowd:
         self._arrivals(min(self.plan.horizon_s, world.stopped_s or 0.0))
         ends = []
         if self.rooms is not None:
-            ends.append(end_rooms(world, self.rooms, self.room_watchers))
+            observers = [*self.room_watchers, *(crush.watcher for crush in self.crushes)]
+            ends.append(end_rooms(world, self.rooms, observers))
         if world.documents is not None:
             for document in sorted({editor.document for editor in self.editors}):
                 editors = [editor for editor in self.editors if editor.document == document]

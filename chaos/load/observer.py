@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from typing import TYPE_CHECKING, Any
 
 from chaos.backends.base import BackendError, MeetingSession
 from chaos.load.chance import chance
+from chaos.load.ears import Ears
 from chaos.load.editor import Client
 from chaos.load.retry import CAP_S, delay_s
-from chaos.model.event import Type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,9 +60,16 @@ class Looking:
             while (left := at_s - self.world.now_s()) > 0:  # noqa: ASYNC110 - waits for a moment, not for an event
                 await asyncio.sleep(left)
             if not self.done:
-                look = self.world.spawn(self.look(self.world.ns(at_s)))
-                self._pending = (*(task for task in self._pending if not task.done()), look)
+                self._begin(self.world.ns(at_s))
             at_s += self.plan.every_s
+
+    def look_now(self) -> None:
+        """One look beside the schedule."""
+        self._begin(time.monotonic_ns())
+
+    def _begin(self, at_ns: int) -> None:
+        look = self.world.spawn(self.look(at_ns))
+        self._pending = (*(task for task in self._pending if not task.done()), look)
 
     async def end_looks(self) -> None:
         """Plan no more looks, and let those under way have their answers: their own end would make gaps of them."""
@@ -81,6 +89,7 @@ class RoomWatcher(Looking):
         self._number = 0
         self._up = False
         self._joining: asyncio.Task[None] | None = None
+        self._ears = Ears(world.scribe, plan.user, plan.key, plan.region)
         self.link = self._new_link()
 
     def _new_link(self) -> MeetingSession:
@@ -89,12 +98,13 @@ class RoomWatcher(Looking):
         session = plan.user if self._number == 1 else f"{plan.user}.{self._number}"
         link: MeetingSession = self.ways.session(plan.key, plan.user, session, plan.region)
         link.on_gone = self._gone
-        link.on_heard = self._heard
+        self._ears.attach(link)
         return link
 
     async def run(self) -> None:
-        self._joining = self.world.spawn(self._join())
-        await self.looks()
+        if await self.world.until(self.plan.from_s):
+            self._joining = self.world.spawn(self._join())
+            await self.looks()
 
     async def stop(self) -> None:
         await self.end_looks()
@@ -105,6 +115,7 @@ class RoomWatcher(Looking):
                 await self.link.leave()
         except (BackendError, TimeoutError):
             await self.link.cut()
+        self._ears.close()
 
     async def _join(self) -> None:
         count = 0
@@ -120,6 +131,7 @@ class RoomWatcher(Looking):
                 pass
             else:
                 self._up = True
+                self._ears.open()
                 return
             pause = delay_s(self.world.load.retry, count, self._rng, retry_after_s)
             await asyncio.sleep(CAP_S if pause is None else pause)
@@ -130,32 +142,26 @@ class RoomWatcher(Looking):
         if not self.done:
             self._joining = self.world.spawn(self._join())
 
-    def _heard(self, sender: str, text: str) -> None:
-        self.world.scribe.fact(
-            "heard",
-            kind=Type.OBS,
-            user=self.plan.user,
-            session=self.link.session,
-            key=self.plan.key,
-            region=self.plan.region,
-            value={"from": sender, "text": text},
-        )
-
     async def look(self, at_ns: int) -> None:
         link, plan = self.link, self.plan
         op = self.world.scribe.invoke("roster", plan.user, link.session, plan.key, plan.region, intended_ns=at_ns)
-        if not self._up:
-            op.gap("not connected")
-            return
-        try:
-            async with asyncio.timeout(LOOK_TIMEOUT_S):
-                sessions = await link.roster()
-        except BackendError as error:
-            op.gap(error.reason)
-        except TimeoutError:
-            op.gap("timeout")
+        if self._up:
+            await ask_roster(link, op)
         else:
-            op.obs(list(sessions), link.node)
+            op.gap("not connected")
+
+
+async def ask_roster(link: MeetingSession, op: Op) -> None:
+    """Ask who is in, and close `op` with the answer, or with why there was none."""
+    try:
+        async with asyncio.timeout(LOOK_TIMEOUT_S):
+            sessions = await link.roster()
+    except BackendError as error:
+        op.gap(error.reason)
+    except TimeoutError:
+        op.gap("timeout")
+    else:
+        op.obs(list(sessions), link.node)
 
 
 class DocumentWatcher(Client, Looking):

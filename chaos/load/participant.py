@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING, Any
 from chaos.backends.base import BackendError, Lost, MeetingSession, NotSent, Refused
 from chaos.load.attempt import Outcome, attempt
 from chaos.load.chance import chance
+from chaos.load.ears import Ears
+from chaos.load.moments import CUT_S
+from chaos.load.observer import ask_roster
 from chaos.load.plan import Person, Visit
 from chaos.load.world import wait
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from chaos.load.scribe import Op
     from chaos.load.world import Ways, World
 
@@ -31,6 +36,8 @@ class Rooms:
         self.world = world
         self.ways = ways
         self.live: set[Participant] = set()
+        self.look: Callable[[str], None] = lambda _room: None
+        """Lets the observers of a room look now, beside their own schedule."""
         self._pairs: dict[int, asyncio.Future[int]] = {}
         self._extra = 1_000_000
 
@@ -83,7 +90,10 @@ class Participant:
         self._number = 0
         self._gone = ""
         self._in_ns = 0
-        self._says: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._said = 0
+        self._ears = Ears(self.world.scribe, person.user, person.room, person.region)
+        self._listens = False
 
     async def run(self) -> None:
         try:
@@ -91,6 +101,7 @@ class Participant:
             for index, visit in enumerate(self.person.visits):
                 if index and not await self._rest(visit):
                     return
+                self._listens = visit.cut_s > 0
                 # Who could not leave in time comes back later than planned: his wish begins when he is out.
                 at_s = max(visit.at_s, over_s)
                 if not await self._come(visit, at_s) or not await self._stay(visit, at_s - visit.at_s):
@@ -98,6 +109,7 @@ class Participant:
                 await self._depart(visit, at_s - visit.at_s)
                 over_s = self.world.now_s()
         finally:
+            self._ears.close()
             self.rooms.live.discard(self)
             for visit in self.person.visits:
                 if visit.pair:
@@ -135,6 +147,9 @@ class Participant:
         session = f"{person.user}.{self._number}"
         link: MeetingSession = self.rooms.ways.session(person.room, person.user, session, person.region)
         link.on_gone = self._dropped
+        self._ears.close()
+        if self._listens:
+            self._ears.attach(link)
         self.link = link
         self._gone = ""
         op = world.scribe.invoke(f, person.user, session, person.room, person.region, intended_ns=at_ns, value=value)
@@ -146,7 +161,9 @@ class Participant:
             rng=self._rng,
         )
         self._note(outcome, op)
-        if not outcome.granted:
+        if outcome.granted:
+            self._ears.open()
+        else:
             self._fact("gone_home", error=outcome.error)
         return outcome.granted
 
@@ -171,6 +188,7 @@ class Participant:
         """Until the planned end; False when the user is out for good before it."""
         says = deque(said_s + shift_s for said_s in visit.says)
         until_s = visit.until_s + shift_s
+        cut_s = visit.cut_s + shift_s if visit.cut_s else math.inf
         told_s = None
         while True:
             if self._gone:
@@ -179,29 +197,35 @@ class Participant:
                 continue
             if self.world.stopped_s is not None and told_s is None:
                 told_s = self.world.stopped_s + self._rng.random() * SPREAD_S
-                until_s, says = min(until_s, told_s), deque()
+                until_s, says, cut_s = min(until_s, told_s), deque(), math.inf
             if visit.end == "stay" and told_s is None:
                 until_s = math.inf
             now_s = self.world.now_s()
             if now_s >= until_s:
                 return True
+            if now_s >= cut_s:
+                cut_s = math.inf
+                if not await self._cut_short():
+                    return False
+                continue
             if says and now_s >= says[0]:
-                self._start_say(says.popleft())
+                self._spawn(self._say(says.popleft()))
                 continue
             self.wake.clear()
-            await wait(self.wake, min(until_s, says[0] if says else math.inf, now_s + 3600.0) - now_s)
+            await wait(self.wake, min(until_s, cut_s, says[0] if says else math.inf, now_s + 3600.0) - now_s)
 
-    def _start_say(self, at_s: float) -> None:
-        task = self.world.spawn(self._say(at_s))
-        self._says.add(task)
-        task.add_done_callback(self._says.discard)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self.world.spawn(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _say(self, at_s: float) -> None:
         link, person, world = self.link, self.person, self.world
         if link is None:
             return
         at_ns = world.ns(at_s)
-        text = f"{link.session}-{at_ns // 1_000_000}"
+        self._said += 1
+        text = f"{link.session}-{self._said}"
         op = world.scribe.invoke(
             "say", person.user, link.session, person.room, person.region, intended_ns=at_ns, value=text
         )
@@ -223,8 +247,38 @@ class Participant:
         """After the connection ended from the other side: resume the session, or come in again with a twin."""
         self._fact("dropped", error=self._gone)
         self._gone = ""
+        return not self.world.stopping and await self._take_up()
+
+    async def _cut_short(self) -> bool:
+        """The user's own connection goes for a moment; meanwhile the observers look, and then he is back."""
+        link = self.link
+        if link is None or not self.inside or self.world.stopping:
+            return True
+        self.inside = False
+        self._fact("cut")
+        await link.cut()
+        length_s = min(CUT_S, self.world.bounds.resume_s / 4)
+        await asyncio.sleep(length_s / 2)
+        self.rooms.look(self.person.room)
+        await asyncio.sleep(length_s / 2)
+        if not await self._take_up():
+            return False
+        if link is self.link:
+            self._spawn(self._own_look(link))
+        return True
+
+    async def _own_look(self, link: MeetingSession) -> None:
+        """What the resumed session itself is told of the room, once the bound for news is over."""
+        await asyncio.sleep(self.world.bounds.visibility_s + 0.1)
+        if link is self.link and self.inside:
+            person = self.person
+            op = self.world.scribe.invoke("own_roster", person.user, link.session, person.room, person.region)
+            await ask_roster(link, op)
+
+    async def _take_up(self) -> bool:
+        """Resume the session, or come in again with a twin; False when he is out for good."""
         link, world, person = self.link, self.world, self.person
-        if link is None or world.stopping:
+        if link is None:
             return False
         at_ns = time.monotonic_ns()
         op = world.scribe.invoke("resume", person.user, link.session, person.room, person.region, intended_ns=at_ns)

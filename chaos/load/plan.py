@@ -21,6 +21,8 @@ class Visit:
     """Not 0: this visit comes back into the room, and the twin of this number comes for the first time then."""
     after: str = ""
     """How the visit before it ended: leave or vanish."""
+    cut_s: float = 0.0
+    """Not 0: the connection is cut at this time, for a moment, and the session resumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ class Watcher:
     region: str
     at_s: float
     every_s: float
+    from_s: float = 0.0
+    """When it comes."""
 
 
 @dataclass(frozen=True, slots=True)

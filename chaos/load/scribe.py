@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from chaos.model.event import Type
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chaos.record import Recorder
 
 FLOWS = {
@@ -71,6 +73,8 @@ class Scribe:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.open: dict[int, Op] = {}
+        self.at_end: set[Callable[[], None]] = set()
+        """Called by `end_all`, for what must be said of those who are still there."""
         self.counts: defaultdict[str, int] = defaultdict(int)
         self._flows: Flows = {}
         self._good: deque[str] = deque(maxlen=3)
@@ -135,8 +139,10 @@ class Scribe:
 
     def end_all(self) -> None:
         """Close what is open: the load ended."""
+        for close in list(self.at_end):
+            close()
         for op in list(self.open.values()):
-            if op.f in ("roster", "tokens", "view", "cold_read"):
+            if op.f in ("roster", "own_roster", "tokens", "view", "cold_read"):
                 op.gap("load ended")
             else:
                 op.info("load ended")

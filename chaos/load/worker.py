@@ -137,6 +137,7 @@ class Worker:
             task.horizon_s,
             warm_up_s=task.phases.warm_up,
             idle_s=task.site.spec.bounds.convergence_s + IDLE_MARGIN_S,
+            visible_s=task.site.spec.bounds.visibility_s,
         )
         self.crowd = Crowd(self.world, plan)
         self.start_asked = asyncio.Event()

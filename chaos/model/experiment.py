@@ -29,7 +29,11 @@ class LoadSpec(Frozen):
     away_s: Seconds = Field(1.5, gt=0)
     vanish: float = Field(0.1, ge=0, le=1)
     """Share of participants who go without a word (socket cut, no leave)."""
+    cut: float = Field(0.15, ge=0, le=1)
+    """Share of stays (of those that are long enough to show it) whose connection is cut for half a second, after
+    which the session is resumed."""
     say_every_s: Seconds = Field(10.0, gt=0)
+    """Mean time between a participant's messages; three in ten are followed by a second one at once."""
     edit_every_s: Seconds = Field(1.0, gt=0)
     refresh: float = Field(0.67, ge=0, le=1)
     """Share of documents whose editors reload the page when they are cut: they come back with an empty copy."""

@@ -66,6 +66,8 @@ class ServiceSpec(Frozen):
     secret: str = Field("", repr=False)
     ack: str = ""
     """What an acknowledgement means here: local, received, applied or durable; empty: the backend's own word."""
+    limits: dict[str, int] = {}
+    """Rooms that admit only so many at a time, where the load shall try what happens to those beyond."""
     nodes: tuple[NodeSpec, ...] = ()
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from chaos.verdict.history import NS
 
 if TYPE_CHECKING:
     from chaos.model.stack import Bounds
@@ -16,8 +19,30 @@ def excused(history: History, bounds: Bounds, op: Op, *, until_ns: int | None = 
     harmful = [fault for fault in history.faults if fault.harms(min(op.start_ns, begin.t_ns), end_ns, bounds.grace_s)]
     if not harmful:
         return False
-    nodes = {*op.nodes, *(event.node for event in history.sessions.get(op.session, ()) if event.node)}
+    nodes = {*op.nodes, *history.nodes.get(op.session, ())}
     return any(fault.reaches(region=begin.region, nodes=nodes, key=begin.key) for fault in harmful)
+
+
+class Harm(NamedTuple):
+    """When faults that reach somebody are on, or healed less than the grace ago; few, in order of their begin."""
+
+    spans: tuple[tuple[int, float], ...] = ()
+
+    def touches(self, start_ns: float, end_ns: float) -> bool:
+        """Whether any of them overlaps [start, end]."""
+        return any(start_ns <= until and end_ns >= since for since, until in self.spans)
+
+
+def harm(history: History, bounds: Bounds, *, session: str, region: str, key: str) -> Harm:
+    """The faults that reach a session: through its region, its room or document, or one of its nodes."""
+    nodes = history.nodes.get(session, frozenset())
+    return Harm(
+        tuple(
+            (fault.start_ns, math.inf if fault.off_ns is None else fault.off_ns + bounds.grace_s * NS)
+            for fault in history.faults
+            if fault.reaches(region=region, nodes=nodes, key=key)
+        )
+    )
 
 
 def quiet(history: History, bounds: Bounds, start_ns: int, end_ns: int) -> bool:

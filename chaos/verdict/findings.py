@@ -71,6 +71,9 @@ class Check:
     wanted: Callable[[LoadSpec], bool]
     """Whether a load has the flow that this check judges."""
     kind: Kind = Kind.SAFETY
+    """Of a comparison SLO: then it fails nothing in a run that cannot be believed."""
+    applies: Callable[[History], bool] = lambda _history: True
+    """Whether this run has what it compares; where not, and no rule asks for it, it has no line."""
 
 
 def witness(history: History, violation: Violation) -> Witness:

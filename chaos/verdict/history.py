@@ -75,6 +75,8 @@ class History:
     """Per function, what is no operation: vanish, dropped, offline, heard, null, ..."""
     sessions: Mapping[str, tuple[Event, ...]]
     """Per session, all its events in order."""
+    nodes: Mapping[str, frozenset[str]]
+    """Per session, the server nodes known to have had a part in it."""
     last_ns: Mapping[str, int]
     """Per worker, when it recorded last: up to then, what is not there did not happen."""
 
@@ -116,11 +118,14 @@ def build(events: Iterable[Event], truncated: Iterable[str] = ()) -> History:
     good.sort(key=lambda event: (event.t_ns, event.worker, event.seq))
     ops, facts, orphans = _pair(good)
     sessions: dict[str, list[Event]] = defaultdict(list)
+    nodes: dict[str, set[str]] = defaultdict(set)
     last: dict[str, int] = {}
     for event in good:
         last[event.worker] = event.t_ns
         if event.session:
             sessions[event.session].append(event)
+            if event.node:
+                nodes[event.session].add(event.node)
     end = good[-1].t_ns if good else 0
     phases = phase_spans([event for event in good if event.type == "phase"], end)
     return History(
@@ -134,6 +139,7 @@ def build(events: Iterable[Event], truncated: Iterable[str] = ()) -> History:
         ops={f: tuple(found) for f, found in ops.items()},
         facts={f: tuple(found) for f, found in facts.items()},
         sessions={name: tuple(found) for name, found in sessions.items()},
+        nodes={name: frozenset(found) for name, found in nodes.items()},
         last_ns=last,
     )
 

@@ -47,11 +47,13 @@ def judge(history: History, checks: Checks) -> Verdict:
     valid += [result for result in asked if result.kind is Kind.VALIDITY]
     believed = all(result.outcome is Outcome.PASS for result in valid)
     late = any(result.id in OWN_LATENESS and result.judged and result.outcome is not Outcome.PASS for result in valid)
-    safety = [result for check in registry().values() for result in _safety(history, checks, check, late=late)]
+    counted = [result for check in registry().values() for result in _safety(history, checks, check, late=late)]
+    safety = [result for result in counted if result.kind is Kind.SAFETY]
+    compared = [result for result in counted if result.kind is not Kind.SAFETY]
     objectives = [_objective(history, checks, units, rule) for rule in checks.thresholds if not _counted(rule)]
     came_back = _recovery(history, checks, units)
     deviated = [result for result in asked if result.kind is not Kind.VALIDITY]
-    soft = [_softened(result, believed=believed) for result in [*objectives, *deviated, *came_back]]
+    soft = [_softened(result, believed=believed) for result in [*objectives, *deviated, *compared, *came_back]]
     return verdict_of((*valid, *safety, *soft, *endings(history, checks)), dirty=is_dirty(history))
 
 
@@ -107,7 +109,7 @@ def _counted(rule: Threshold) -> bool:
 
 def _safety(history: History, checks: Checks, check: Check, *, late: bool) -> list[CheckResult]:
     rules: list[Threshold | None] = [rule for rule in checks.thresholds if rule.metric == check.metric]
-    if not rules and not _flows(history, checks, check):
+    if not rules and not (_flows(history, checks, check) and _applies(history, check)):
         return []
     try:
         found = check.run(history, checks.bounds)
@@ -128,6 +130,13 @@ def _flows(history: History, checks: Checks, check: Check) -> bool:
     if checks.load is not None:
         return check.wanted(checks.load)
     return any(f in history.ops for f in _FUNCTIONS.get(check.id[:1], ()))
+
+
+def _applies(history: History, check: Check) -> bool:
+    try:
+        return check.applies(history)
+    except Exception:  # noqa: BLE001 - as above; its run will say what is wrong
+        return True
 
 
 def _safety_line(history: History, check: Check, found: CheckFindings, rule: Threshold | None) -> CheckResult:

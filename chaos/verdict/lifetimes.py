@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from chaos.verdict.history import History
 
 ENTER = frozenset({"join", "rejoin", "resume"})
-_CUT = frozenset({"vanish", "dropped", "gone_home"})
+_CUT = frozenset({"vanish", "cut", "dropped", "gone_home"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,13 @@ from chaos.verdict.history import NS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from chaos.model.experiment import LoadSpec
     from chaos.verdict.history import History
     from chaos.verdict.rules import Checks
     from chaos.verdict.spans import FaultSpan
 
+SOME = 6.0
+"""Of so many planned at a time, some are sure to lie outside every fault."""
 AS_IT_HIT_NS = NS // 2
 """An operation counts as under way when the fault set in up to this long after it (a kill is recorded when done)."""
 
@@ -27,8 +30,15 @@ def wanted(history: History, checks: Checks) -> Iterator[tuple[str, bool]]:
         yield "a user was cut off and came back", bool(history.facts.get("dropped")) and _came_back(history)
     if load is not None and load.participants and load.rejoin:
         yield "a rejoin and its twin", _twins(history)
+    if load is not None and makes_cuts(load):
+        yield "a short cut and its resume", bool(history.facts.get("cut")) and bool(history.ops.get("resume"))
     if load is not None and load.editors and load.offline:
         yield "an edit made offline", bool(history.ops.get("offline_edit"))
+
+
+def makes_cuts(load: LoadSpec) -> bool:
+    """Whether a load cuts so many users for a moment that some are sure to be seen."""
+    return load.participants * load.cut >= SOME
 
 
 def _cuts_users(fault: FaultSpan) -> bool:
@@ -42,7 +52,7 @@ def _in_flight(history: History, fault: FaultSpan) -> bool:
         op.begin.t_ns <= on_ns and history.seen_until(op) >= fault.start_ns
         for ops in history.ops.values()
         for op in ops
-        if op.begin.f not in {"roster", "tokens", "view", "cold_read", "null"}
+        if op.begin.f not in {"roster", "own_roster", "tokens", "view", "cold_read", "null"}
     )
 
 

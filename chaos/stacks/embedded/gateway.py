@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 from websockets.http11 import Response
 from websockets.protocol import State
 
+from chaos.stacks.embedded import mutants
 from chaos.stacks.embedded.calls import Calls
 from chaos.stacks.embedded.leases import Denied
 from chaos.stacks.embedded.serving import (
@@ -111,7 +112,7 @@ class Gateway(Node):
         relayed = connection.request is not None and RELAYED in connection.request.headers
         try:
             async with asyncio.timeout(BOUND_S):
-                relay = await self._reach(kind, key, relayed=relayed)
+                relay = await self.reach(kind, key, relayed=relayed)
         except TimeoutError:
             self.counts["refused"] += 1
             return unavailable(connection, "the owner does not answer")
@@ -122,7 +123,7 @@ class Gateway(Node):
         self.background.add(_follow(connection, relay.upstream))
         return None
 
-    async def _reach(self, kind: str, key: str, *, relayed: bool) -> Relay:
+    async def reach(self, kind: str, key: str, *, relayed: bool) -> Relay:
         """Connect to the owner; once more if it says that it is not the owner."""
         service, prefix = SERVICES[kind]
         path = f"/{kind}/{quote(key, safe='')}"
@@ -258,7 +259,9 @@ async def main() -> None:
     parser.add_argument("--store", required=True, help="ws://HOST:PORT of the store")
     parser.add_argument("--node", action="append", default=[], metavar="NAME=URL", help="a node of this region")
     parser.add_argument("--peer", action="append", default=[], metavar="REGION=URL", help="another region's gateway")
-    await Gateway(parser.parse_args()).run()
+    parser.add_argument("--mutant", default="")
+    options = parser.parse_args()
+    await mutants.select(options.mutant, "gateway", Gateway)(options).run()
 
 
 if __name__ == "__main__":

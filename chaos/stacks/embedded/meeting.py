@@ -57,7 +57,13 @@ class MeetingNode(Node):
     def __init__(self, options: Any) -> None:
         super().__init__("meetings", options)
         self._rules = Rules(
-            options.secret, self.name, options.capacity, options.window, options.silence, options.retry_after
+            options.secret,
+            self.name,
+            options.capacity,
+            options.window,
+            options.silence,
+            options.retry_after,
+            {room: int(number) for room, _, number in (word.partition("=") for word in options.limit)},
         )
         self._room = mutants.select(options.mutant, "meetings", Room)
         self._halls: dict[str, Hall] = {}
@@ -168,6 +174,7 @@ async def main() -> None:
     parser.add_argument("--window", type=float, default=2.2)
     parser.add_argument("--silence", type=float, default=2.2)
     parser.add_argument("--retry-after", type=float, default=0.5)
+    parser.add_argument("--limit", action="append", default=[], metavar="ROOM=N", help="admit only N to this room")
     parser.add_argument("--mutant", default="")
     await MeetingNode(parser.parse_args()).run()
 

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -40,6 +40,8 @@ class Rules:
     silence_s: float = 2.2
     """A socket that says nothing for so long counts as gone."""
     retry_after_s: float = 0.5
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """Rooms that admit only so many."""
 
 
 @dataclass(slots=True)
@@ -121,7 +123,9 @@ class Room:
     def refusal(self, user: str) -> str:
         """Why a user with a good token may not come in now, or nothing."""
         present = any(member.user == user for member in self.members.values())
-        return "full" if not present and self.others() >= self.rules.capacity else ""
+        limit = self.rules.limits.get(self.name)
+        full = self.others() >= self.rules.capacity or (limit is not None and len(self.members) >= limit)
+        return "full" if full and not present else ""
 
     def _join(self, seat: Seat, message: Message) -> None:
         user, session = str(message.get("user")), str(message.get("session"))
@@ -131,7 +135,7 @@ class Room:
             return self._refuse(seat, message, "bad-token")
         if reason := self.refusal(user):
             return self._refuse(seat, message, reason)
-        self._replace(user, session)
+        self.replace(user, session)
         self.counts["joins"] += 1
         if known is None:
             self._enter(seat, session, user)
@@ -144,7 +148,7 @@ class Room:
 
     def _resume(self, seat: Seat, message: Message) -> None:
         user, session = str(message.get("user")), str(message.get("session"))
-        known = self.members.get(session)
+        known = self.comes_back(session)
         good = hmac.compare_digest(sign(self.rules.secret, f"{session}|{self.name}"), str(message.get("resume")))
         if not good or not (self._rebuilds(session, user) if known is None else known.user == user):
             return self._refuse(seat, message, "expired")
@@ -154,7 +158,7 @@ class Room:
             self._welcome(seat, message, session, resumed=True)
             self._tell_others(session, {"t": "arrived", "session": session})
             return None
-        last = self._heard_by(known, message.get("n"))
+        last = self.heard_by(known, message.get("n"))
         self._take(seat, known)
         self._welcome(seat, message, session, resumed=True)
         for n, heard in self.history:
@@ -162,7 +166,11 @@ class Room:
                 seat.line.tell(heard)
         return None
 
-    def _heard_by(self, member: Member, n: object) -> int:
+    def comes_back(self, session: str) -> Member | None:
+        """The member that a resume asks for, if it is still here."""
+        return self.members.get(session)
+
+    def heard_by(self, member: Member, n: object) -> int:
         """Number of the last broadcast that needs no repeating: the client's word, else what its old socket took."""
         return n if isinstance(n, int) else member.heard if member.line is None else self._said
 
@@ -189,7 +197,8 @@ class Room:
         if seat.member is not None and seat.member is not unless:
             self.remove(seat.member, "replaced")
 
-    def _replace(self, user: str, session: str) -> None:
+    def replace(self, user: str, session: str) -> None:
+        """A user is in the room once: his earlier sessions make room for this one."""
         for old in [m for m in self.members.values() if m.user == user and m.session != session]:
             line = old.line
             self.remove(old, "replaced")
@@ -228,9 +237,13 @@ class Room:
         self.counts["broadcasts"] += 1
         heard = {"t": "heard", "from": member.session, "n": self._said, "text": message.get("text")}
         self.history.append((self._said, heard))
+        self.spread(heard)
+        seat.line.tell({"t": "said", "id": message.get("id"), "n": self._said})
+
+    def spread(self, heard: Message) -> None:
+        """Send a broadcast to everybody who is connected."""
         for line in self._lines():
             line.tell(heard)
-        seat.line.tell({"t": "said", "id": message.get("id"), "n": self._said})
 
     def leave(self, seat: Seat, message: Message) -> None:
         """Take the socket's member out and say so; leaving twice, or before joining, is fine."""

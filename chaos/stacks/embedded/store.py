@@ -15,6 +15,7 @@ import msgpack
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Response
 
+from chaos.stacks.embedded import mutants
 from chaos.stacks.embedded.appendlog import AppendLog
 from chaos.stacks.embedded.leases import Denied, Leases, Record, Session
 from chaos.stacks.embedded.serving import Node, arguments, log, push, start
@@ -89,10 +90,14 @@ class Store(Node):
             except Denied as denied:
                 self.counts["denied"] += 1
                 answer = {"id": call["id"], "no": str(denied)}
-            if call["do"] in self.QUICK:
-                push(connection, msgpack.packb(answer))
-            else:
-                self._log.after(lambda answer=answer: push(connection, msgpack.packb(answer)))  # type: ignore[misc]
+            self.answer(connection, call, answer)
+
+    def answer(self, connection: ServerConnection, call: Call, answer: Call) -> None:
+        """Send an answer: at once, or when what it promises is on the disk."""
+        if call["do"] in self.QUICK:
+            push(connection, msgpack.packb(answer))
+        else:
+            self._log.after(lambda: push(connection, msgpack.packb(answer)))
 
     def do(self, call: Call) -> Any:  # noqa: PLR0911 - one line per call
         """Carry out one call. All are idempotent: a node repeats those whose answer it did not get."""
@@ -136,7 +141,9 @@ async def main() -> None:
     """Start the store."""
     parser = arguments("store")
     parser.add_argument("--data", required=True, help="directory of the log, kept over restarts")
-    await Store(parser.parse_args()).run()
+    parser.add_argument("--mutant", default="")
+    options = parser.parse_args()
+    await mutants.select(options.mutant, "store", Store)(options).run()
 
 
 if __name__ == "__main__":

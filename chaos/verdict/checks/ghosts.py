@@ -31,6 +31,7 @@ _ANSWERED = "left and was answered"
 _HOW = {
     "leave": "asked to leave, got no answer and cut the socket",
     "vanish": "vanished (socket cut, no leave)",
+    "cut": "was cut off and did not resume",
     "dropped": "was dropped",
 }
 

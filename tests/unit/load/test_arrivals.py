@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos.load.arrivals import Share, make_plan
+from chaos.load.arrivals import make_plan
 from chaos.load.plan import Plan
+from chaos.load.shares import Share
 from chaos.model.experiment import LoadSpec
 
 REGIONS = ("cn-east", "cn-north")
@@ -142,6 +144,34 @@ def test_shares_are_even(share: float, seed: int, calls: int) -> None:
     """Of n calls a share says yes n times the share, give or take two."""
     draw = Share(share, random.Random(seed))
     assert abs(sum(draw() for _ in range(calls)) - share * calls) <= 2
+
+
+@quick
+@given(specs, st.integers(0, 2**32), st.floats(0.1, 3))
+def test_cuts_leave_time_to_see_what_they_did(load: LoadSpec, seed: int, visible_s: float) -> None:
+    """Before a cut and after its resume the stay goes on for the visibility bound, and only some stays are cut."""
+    plan = make_plan(load, seed, REGIONS, 20.0, visible_s=visible_s)
+    visits = [visit for person in plan.people for visit in person.visits]
+    cut = [visit for visit in visits if visit.cut_s]
+    assert all(visit.at_s + visible_s < visit.cut_s < visit.until_s - visible_s - 0.5 for visit in cut)
+    assert len(cut) <= load.cut * len(visits) + 1
+
+
+def test_some_messages_come_in_twos() -> None:
+    """About three in ten messages are followed by another within a moment, and other arrivals do not change them."""
+    plan = make_plan(LoadSpec(participants=100), 7, REGIONS, 30.0)
+    gaps = [b - a for p in plan.people for v in p.visits for a, b in itertools.pairwise(v.says)]
+    says = sum(len(visit.says) for person in plan.people for visit in person.visits)
+    assert 0.15 <= sum(gap < 0.03 for gap in gaps) / says <= 0.35
+
+
+def test_every_room_has_an_observer_from_each_side() -> None:
+    """Two observers of a room come in through different regions, the second after the first."""
+    plan = make_plan(LoadSpec(rooms=3, editors=0), 7, REGIONS, 30.0)
+    for room in range(3):
+        one, two = (watcher for watcher in plan.watchers if watcher.key == f"room-{room}")
+        assert (one.region, two.region) in {REGIONS, REGIONS[::-1]}
+        assert one.from_s < two.from_s < two.at_s
 
 
 def test_no_region_is_an_error() -> None:

@@ -18,7 +18,7 @@ from chaos.model.experiment import LoadSpec
 from chaos.model.stack import Bounds, ServiceSpec, Site, StackSpec
 from chaos.record import Recorder, read_log
 
-BOUNDS = Bounds(leave_s=0.2, resume_s=0.5)
+BOUNDS = Bounds(leave_s=0.2, resume_s=0.5, visibility_s=0.2)
 LOAD = LoadSpec(patience_s=0.6, retry="fixed")
 SERVICE = ServiceSpec(backend="fake", urls={"here": "ws://nowhere/{key}"}, ack="durable")
 
@@ -29,6 +29,7 @@ class FakeRoom:
     made: ClassVar[list[FakeRoom]] = []
     resume_error: BackendError | None = None
     leave_hangs = False
+    says_on_join: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, entry: Entry) -> None:
         self.session = entry.session
@@ -38,7 +39,13 @@ class FakeRoom:
         self.was_cut = False
         type(self).made.append(self)
 
-    async def join(self) -> None: ...
+    async def join(self) -> None:
+        for text in self.says_on_join:
+            assert self.on_heard is not None
+            self.on_heard("u9.1", text)
+
+    async def roster(self) -> tuple[str, ...]:
+        return (self.session,)
 
     async def resume(self) -> None:
         if self.resume_error is not None:
@@ -159,6 +166,45 @@ def test_who_cannot_resume_comes_in_again_with_a_twin(tmp_path: Path) -> None:
     assert (rejoin.session, rejoin.value["after"]) == ("u1.2", "dropped")
     assert twin.value == {"pair": rejoin.value["pair"], "twin": True}
     assert abs(twin.intended_ns - rejoin.intended_ns) < 1000
+
+
+async def _cut_by_plan(world: World, ways: Ways) -> None:
+    rooms = Rooms(world, ways)
+    looks: list[str] = []
+    rooms.look = looks.append
+    rooms.start(Person("u1", "room-1", "here", (Visit(0.0, 1.0, "leave", cut_s=0.1),)))
+    await _until(lambda: not rooms.live)
+    assert looks == ["room-1"]
+    world.stop()
+
+
+def test_a_short_cut_is_resumed_watched_and_listened_to(tmp_path: Path) -> None:
+    """A planned cut is recorded, the observers look meanwhile, the session resumes, looks itself, and had ears."""
+    FakeRoom.resume_error, FakeRoom.leave_hangs, FakeRoom.says_on_join = None, False, ("hello", "there")
+    try:
+        events = _play(tmp_path, FakeRoom, _cut_by_plan)
+    finally:
+        FakeRoom.says_on_join = ()
+    assert [(event.f, event.type) for event in events] == [
+        ("join", "invoke"),
+        ("listening", "info"),
+        ("heard", "obs"),
+        ("heard", "obs"),
+        ("join", "ok"),
+        ("cut", "info"),
+        ("resume", "invoke"),
+        ("resume", "ok"),
+        ("own_roster", "invoke"),
+        ("own_roster", "obs"),
+        ("leave", "invoke"),
+        ("leave", "ok"),
+        ("heard_total", "info"),
+    ]
+    assert [event.value for event in events if event.f.startswith("heard")] == [
+        {"from": "u9.1", "text": "hello", "i": 1},
+        {"from": "u9.1", "text": "there", "i": 2},
+        2,
+    ]
 
 
 def test_a_stuck_leave_is_told(tmp_path: Path) -> None:

@@ -98,10 +98,39 @@ class Record:
         self.do("join", t, t + 0.05, user=user, intended=t, **parts)
         return self.do("leave", until, until + 0.05, user=user, **parts)
 
-    def look(self, t: float, sessions: list[str] | None, *, key: str = "room-1", region: str = "cn-north") -> Record:
+    def look(
+        self,
+        t: float,
+        sessions: list[str] | None,
+        *,
+        key: str = "room-1",
+        region: str = "cn-north",
+        user: str = "watcher",
+        f: str = "roster",
+    ) -> Record:
         """An observer's look at a room; None: it did not come."""
         outcome = "gap" if sessions is None else "obs"
-        return self.do("roster", t, t + 0.02, outcome, user="watcher", key=key, region=region, answer=sessions)
+        return self.do(f, t, t + 0.02, outcome, user=user, key=key, region=region, answer=sessions)
+
+    def listen(self, t: float, until: float, *texts: tuple[float, str], user: str = "watcher", **parts: Any) -> Record:
+        """A listener from its first moment to its last, and each text that it hears, with the time."""
+        known: dict[str, Any] = {"user": user, "region": "cn-north"} | parts
+        self.fact("listening", t, **known)
+        for number, (at, text) in enumerate(sorted(texts), 1):
+            self.fact("heard", at, kind="obs", value={"from": text.split("-")[0], "text": text, "i": number}, **known)
+        return self.fact("heard_total", until, value=len(texts), **known)
+
+    def say(self, t: float, text: str, done: float | None = None, outcome: str = "ok", **parts: Any) -> Record:
+        """A message; its sender's session is the first part of the text."""
+        session = text.split("-", maxsplit=1)[0]
+        user = session.split(".", maxsplit=1)[0]
+        return self.do(
+            "say", t, t + 0.02 if done is None else done, outcome, user=user, session=session, value=text, **parts
+        )
+
+    def cut(self, t: float, back: float, outcome: str = "ok", *, user: str = "u1", error: str = "") -> Record:
+        """A short cut and its resume."""
+        return self.fact("cut", t, user=user).do("resume", back, back + 0.02, outcome, user=user, error=error)
 
     def edit(self, t: float, token: str, done: float | None = None, outcome: str = "ok", **parts: Any) -> Record:
         known: dict[str, Any] = {"user": "e1", "key": "doc-1", "node": "doc-e1", "answer": {"level": "durable"}}

@@ -26,6 +26,26 @@ def checks(**changes: Any) -> Checks:
     return Checks(**known | changes)
 
 
+def _observe(record: Record) -> None:
+    """Two observers from 1 s on, who see everybody who is there, and hear what p20 says at 4 s, and p80 at 16 s."""
+    begun = {(event.session, event.f): event for event in record.events if event.type in {"ok", "invoke"}}
+    stays = [
+        (name, (event.t_ns - ORIGIN) / NS, (left.t_ns - ORIGIN) / NS if left is not None else 60.0)
+        for (name, f), event in begun.items()
+        if f in {"join", "rejoin"} and event.type == "ok"
+        for left in [begun.get((name, "leave"))]
+    ]
+    said = [(4.0, "p20.1-1"), (16.0, "p120.1-1")]
+    for at, text in said:
+        record.say(at, text)
+    for number, user in enumerate(("watcher", "watcher2")):
+        record.listen(1, 49.5, *((at + 0.01, text) for at, text in said), user=user)
+        for t in range(3, 50, 2):
+            at = t + number / 2
+            there = [name for name, since, until in stays if since < at < until]
+            record.look(at, ["watcher.1", "watcher2.1", *there], user=user)
+
+
 def clean(
     *, faults: bool = True, bad_joins: tuple[float, ...] = (), region: str = "cn-east", healed_at: float = 20
 ) -> Record:
@@ -53,8 +73,8 @@ def clean(
         tokens.append(f"t{tenth}")
     record.do("rejoin", 8, 8.1, user="p2", session="p2.2", value={"pair": 1, "after": "leave"}, intended=8)
     record.do("join", 8, 8.1, user="twin", value={"pair": 1, "twin": True}, intended=8)
+    _observe(record)
     for t in range(3, 50, 2):
-        record.look(t, [])
         record.sight(t, ["off"] * (t > 28) + tokens[: max(0, t * 5 - 6)])
     away: dict[str, Any] = {"user": "e0", "key": "doc-1", "value": {"group": 1}}
     record.fact("offline", 26, **away)
