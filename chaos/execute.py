@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 import platform
@@ -15,32 +16,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chaos import __version__
-from chaos.engine import leftovers, toolkit
+from chaos.engine import leftovers, replay, toolkit
 from chaos.engine.admission import admit
 from chaos.engine.rundir import RunDirectory, storage
 from chaos.engine.session import Session, expect
 from chaos.errors import ExitCode, Interrupted, StillDirty
 from chaos.experiment.document import load
 from chaos.experiment.overrides import parse_sets, settings_of
-from chaos.experiment.plan import make_plan
+from chaos.experiment.plan import asks, make_plan
 from chaos.experiment.policy import rulings
 from chaos.experiment.policyfile import docker_context, load_policy
+from chaos.model.verdict import Outcome
 from chaos.report import publish, tell
 from chaos.report.live import view_for
 from chaos.report.terminal import make_console, print_verdict
+from chaos.runtimes import carriers, sandbox
 from chaos.runtimes.process import list_stacks
 from chaos.runtimes.stackfile import load_stack
-from chaos.verdict.judge import judge
+from chaos.verdict import confirmation
+from chaos.verdict.confirmation import Confirmation, failed_safety
 from chaos.verdict.run import load_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chaos.experiment.overrides import Overrides
+    from chaos.model.carrier import Survey
     from chaos.model.experiment import Experiment
     from chaos.model.plan import Plan
     from chaos.model.policy import Policy
-    from chaos.model.stack import StackSpec
+    from chaos.model.stack import Container, StackSpec
     from chaos.model.verdict import Verdict
 
 
@@ -54,6 +59,12 @@ class Options:
     seed: int | None = None
     stack: str | None = None
     """Outranks the experiment's: a name, a stack file, or the id of a running stack."""
+    sandbox: bool = False
+    """In a private network of this process's own."""
+    confirm: bool = False
+    """Run once more with the same seed if a safety check fails."""
+    name: str = ""
+    """What the run directory is called after; the experiment's file where empty."""
     json: bool = False
     runs_dir: Path = Path("runs")
     journal: Path | None = None
@@ -69,15 +80,21 @@ class Ready:
 
 
 def prepare(options: Options) -> Ready:
-    """From the command line to the plan: reads, and changes nothing. Raises `UsageError` leaves."""
+    """From the command line to the plan: reads, and changes nothing but this process's network, if that was asked for.
+
+    Raises `UsageError` leaves.
+    """
+    if options.sandbox:
+        sandbox.enter()
     changes = parse_sets(options.sets)
     experiment = load(options.target, changes)
     if options.seed is not None:
         experiment = experiment.model_copy(update={"seed": options.seed})
     if options.stack is not None:
         experiment = experiment.model_copy(update={"stack": options.stack})
-    spec, attach = survey(experiment, changes)
-    return ruled(Ready(make_plan(experiment, spec), attach))
+    spec, found, attach = survey(experiment, changes)
+    plan = make_plan(experiment, spec, found)
+    return ruled(Ready(plan.model_copy(update={"sandbox": options.sandbox}), attach))
 
 
 def ruled(ready: Ready) -> Ready:
@@ -91,42 +108,105 @@ def ruled(ready: Ready) -> Ready:
     return Ready(ready.plan.model_copy(update={"policy": said}), ready.attach, policy)
 
 
-def survey(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, str]:
-    """The stack that the experiment means, and its id if it runs already. Containers have to be there by now."""
+def survey(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, Survey, str]:
+    """The stack that the experiment means, who carries its faults there, and the stack's id if it runs already.
+
+    Containers have to be there by now. Carriers are tried where nothing of anybody's is touched.
+    """
+    spec, attach, containers = _stack(experiment, changes)
+    runtime = carriers.SANDBOX if sandbox.entered() else spec.runtime
+    return spec, carriers.survey(runtime, asks(experiment), containers), attach
+
+
+def _stack(experiment: Experiment, changes: Overrides) -> tuple[StackSpec, str, dict[str, Container]]:
     for site in list_stacks():
         if site.id == experiment.stack:
-            return site.spec, experiment.stack
+            sandbox.must_fit(site.spec, site.id)
+            return site.spec, experiment.stack, site.containers
     base = Path(experiment.file).parent
     beside = base / experiment.stack
     name = str(beside) if beside.is_file() else experiment.stack
     spec = load_stack(name, settings_of(load_stack(name, {}), changes))
-    if spec.runtime == "docker":
-        from chaos.runtimes.docker import look  # noqa: PLC0415 - the engine's library takes a while to import
+    sandbox.must_fit(spec)
+    if spec.runtime != "docker":
+        return spec, "", {}
+    from chaos.runtimes.docker import look  # noqa: PLC0415 - the engine's library takes a while to import
 
-        look(spec)
-    return spec, ""
+    return spec, "", look(spec).containers
 
 
 def execute(options: Options) -> ExitCode:
     """Run an experiment of ours whole; returns the exit code, raises what kept it from a verdict."""
     ready = prepare(options)
-    directory = RunDirectory.named(options.runs_dir, Path(ready.plan.experiment.file).stem)
     leftovers.sweep()
     for note in leftovers.notes():
         sys.stderr.write(f"note: {note}\n")
+    name = options.name or Path(ready.plan.experiment.file).stem
+    verdict, path = _conducted(options, ready, name)
+    suspects = failed_safety(verdict) if options.confirm else ()
+    if suspects:
+        verdict = _second_look(options, ready, name, path, suspects)
+    if options.json:
+        report(verdict, path, as_json=True)
+    return verdict.exit_code
+
+
+def _conducted(options: Options, ready: Ready, name: str) -> tuple[Verdict, Path]:
+    """One run and its verdict, told to people; raises `StillDirty` once that is done."""
+    directory = RunDirectory.named(options.runs_dir, name)
     session = session_for(ready, directory, json=options.json)
     with audited(session):
-        written = run(session)
+        written = run(session, _replay(options, ready.plan))
         try:
             verdict = conclude(session)
-            report(verdict, directory.path, as_json=options.json)
+            dirty = isinstance(session.trouble, StillDirty)
+            if dirty or not options.json:
+                report(verdict, directory.path, as_json=options.json)
         finally:
             if options.journal is not None:
                 with storage(options.journal):
                     shutil.copyfile(written, options.journal)
     if isinstance(session.trouble, StillDirty):
         raise session.trouble
-    return verdict.exit_code
+    return verdict, directory.path
+
+
+def _second_look(options: Options, ready: Ready, name: str, first: Path, suspects: tuple[str, ...]) -> Verdict:
+    """The same once more; what fails again is confirmed, and what does not was seen once. Says which."""
+    sys.stderr.write(f"note: {', '.join(suspects)} failed; the same seed again, to confirm it\n")
+    second, path = _conducted(dataclasses.replace(options, journal=None), ready, name)
+    told = Confirmation(run=path.name, failed=failed_safety(second))
+    RunDirectory(first).write_json(confirmation.FILE, told.model_dump(mode="json"))
+    verdict = rejudge(first)
+    word = "CONFIRMED" if verdict.outcome is Outcome.FAIL else "NOT CONFIRMED"
+    sys.stderr.write(f"{word}  {verdict.says}  exit {int(verdict.exit_code)}  ({first.name}, again {path.name})\n")
+    return verdict
+
+
+def replayed(run: Path, options: Options) -> Options:
+    """These options for what a recorded run did; a seed or a stack given now outranks the run's."""
+    known, experiment = replay.load(run, options.sets)
+    return dataclasses.replace(
+        options,
+        target=str(experiment),
+        sets=known.sets,
+        seed=known.seed if options.seed is None else options.seed,
+        stack=known.stack if options.stack is None else options.stack,
+        sandbox=options.sandbox or known.sandbox,
+        name=Path(known.experiment).stem,
+    )
+
+
+def _replay(options: Options, plan: Plan) -> replay.Replay:
+    file, stack = Path(plan.experiment.file), plan.experiment.stack
+    beside = file.parent / stack
+    return replay.Replay(
+        experiment=options.name or str(file),
+        stack=str(beside.absolute()) if beside.is_file() else stack,
+        seed=plan.seed,
+        sets=options.sets,
+        sandbox=options.sandbox,
+    )
 
 
 def session_for(ready: Ready, directory: RunDirectory, *, json: bool) -> Session:
@@ -136,10 +216,11 @@ def session_for(ready: Ready, directory: RunDirectory, *, json: bool) -> Session
     return Session(ready.plan, directory, view, admission, attach=ready.attach)
 
 
-def run(session: Session) -> Path:
+def run(session: Session, again: replay.Replay) -> Path:
     """Let the toolkit carry the experiment out; the session is closed then. Returns the journal's file."""
     with contextlib.closing(session.view), contextlib.closing(session):
         fill_directory(session.directory, session.plan)
+        replay.save(session.directory, again)
         expect(session)
         log = session.directory.path / "logs" / "chaostoolkit.log"
         try:
@@ -185,10 +266,16 @@ def conclude(session: Session) -> Verdict:
         if isinstance(session.trouble, Interrupted):
             session.trouble.hint = f"chaos judge {session.directory.path}   what was seen until then"
         raise session.crash or session.trouble
-    record = load_run(session.directory.path)
-    verdict = judge(record.history, record.checks)
+    verdict = rejudge(session.directory.path)
     session.admission.judged(verdict)
-    publish(record, verdict, session.directory.path)
+    return verdict
+
+
+def rejudge(directory: Path) -> Verdict:
+    """The verdict on what a run directory holds now, and its reports anew."""
+    record = load_run(directory)
+    verdict = record.verdict
+    publish(record, verdict, directory)
     return verdict
 
 

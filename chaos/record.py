@@ -7,6 +7,9 @@ the middle of an event is read up to there, and says so. README of the format: `
 
 from __future__ import annotations
 
+import base64
+import json
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,6 +123,21 @@ def read_log(directory: Path) -> Log:
             truncated.append(file.name)
     events.sort(key=lambda event: (event.t_ns, event.worker, event.seq))
     return Log(tuple(events), tuple(truncated))
+
+
+def as_json(event: Event) -> str:
+    """An event as one line of JSON; bytes become `{"base64": ...}`, and numbers that JSON lacks become null."""
+    return json.dumps(_plain(event._asdict()), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _read_file(file: Path, into: list[Event]) -> bool:

@@ -24,6 +24,9 @@ seed_option = click.option(
 stack_option = click.option(
     "--stack", metavar="STACK", help="Stack to run on: a name, a stack file, or the id of a running one."
 )
+sandbox_option = click.option(
+    "--sandbox", is_flag=True, help="In a private network, where the kernel itself impairs the links (Linux, no root)."
+)
 set_option = click.option(
     "--set",
     "sets",

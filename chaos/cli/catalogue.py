@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from chaos.faults.base import Fault
+    from chaos.model.carrier import Ask, Means
+
 Row = dict[str, Any]
+RUNTIMES = ("process", "sandbox", "docker")
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "faults": ("name", "needs", "says"),
+    "faults": ("name", *RUNTIMES, "says"),
     "backends": ("name", "serves", "ack", "says"),
     "stacks": ("name", "regions", "nodes", "says"),
     "checks": ("id", "metric", "says"),
@@ -20,15 +24,66 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "experiments": ("name", "stack", "faults", "title"),
 }
 
+AS_APPLIED = "as applied"
+"""A fault that applies another one needs what that one needs."""
+
 
 def faults() -> list[Row]:
-    """Every installed fault."""
+    """Every installed fault, with what carries it on this machine, by runtime."""
     from chaos.faults import registry
 
-    return [
-        {"name": name, "needs": [one.__name__ for one in fault.needs], "says": _first_line(fault.__doc__)}
-        for name, fault in registry().items()
-    ]
+    return [_fault(name, fault) for name, fault in registry().items()]
+
+
+def _fault(name: str, fault: type[Fault]) -> Row:
+    from chaos.faults.applied import Applied
+    from chaos.runtimes import carriers
+
+    asks = _asks(fault)
+    row: Row = {"name": name, "needs": [ask.what for ask in asks], "says": _first_line(fault.__doc__)}
+    if issubclass(fault, Applied):
+        return row | {"needs": [AS_APPLIED], **dict.fromkeys(RUNTIMES, AS_APPLIED)}
+    for runtime in RUNTIMES:
+        found = carriers.survey(runtime, asks)
+        means = [found.means(ask, ()) for ask in asks]
+        row[f"{runtime}_carriers"] = [one.model_dump() for one in means]
+        row[runtime] = _carriers(runtime, means)
+    return row
+
+
+def _asks(fault: type[Fault]) -> tuple[Ask, ...]:
+    """What the fault asks for at most; one of another distribution may tell only which capabilities it needs."""
+    from pydantic import ValidationError
+
+    from chaos.model.carrier import Ask
+    from chaos.runtimes.base import Shaping
+
+    try:
+        return fault.example().asks()
+    except ValidationError:
+        return tuple(Ask(what=need.__name__.lower()) for need in fault.needs if need is not Shaping)
+
+
+def _carriers(runtime: str, means: list[Means]) -> str:
+    """Short names of what works, and what nothing does."""
+    from chaos.runtimes import carriers
+
+    names = {one.words: one.name for one in carriers.RUNTIMES[runtime]}
+    works = dict.fromkeys(names[one.carrier] for one in means if one.carrier)
+    lacks = [one.ask for one in means if not one.carrier]
+    if not works:
+        return "none"
+    return ", ".join((*works, *(f"no {ask}" for ask in lacks)))
+
+
+def missing(rows: list[Row]) -> list[str]:
+    """What cannot carry some fault of these rows here, a line for each reason."""
+    why: dict[tuple[str, str], dict[str, None]] = {}
+    for row in rows:
+        for runtime in RUNTIMES:
+            for tried in (one for means in row.get(f"{runtime}_carriers", ()) for one in means["instead_of"]):
+                why.setdefault((runtime, tried["why_not"]), {})[tried["carrier"]] = None
+    return [f"{runtime}: not by {', '.join(names)}: {said}" for (runtime, said), names in why.items()]
 
 
 def backends() -> list[Row]:

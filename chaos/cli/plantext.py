@@ -16,7 +16,7 @@ def lines(plan: Plan) -> Iterator[str]:
     yield plan.experiment.title
     yield (
         f"stack {spec.stack} ({spec.environment or 'no environment'}) · {len(spec.regions)} regions, "
-        f"{len(spec.nodes())} nodes · seed {plan.seed} · {_seconds(plan.total_s)}"
+        f"{len(spec.nodes())} nodes · seed {plan.seed} · {_seconds(plan.total_s)}{' · in a sandbox' * plan.sandbox}"
     )
     yield ""
     yield "phases"
@@ -53,9 +53,26 @@ def _injection(one: PlannedInjection) -> Iterator[str]:
     yield f"{one.fault}  {one.says}  ({one.name}, {one.place})" if one.place else f"{one.fault}  {one.says}"
     yield f"  when     {_seconds(one.starts_s)} after the load begins, for {_seconds(one.duration_s)}"
     yield f"  target   {one.target}" + (f"; {one.rule}" if one.rule else "")
-    for name, values in (("nodes", one.nodes), ("links", one.links), ("by", one.carriers), ("undo", one.undo)):
+    for name, values in (("nodes", one.nodes), ("links", one.links), ("by", _carriers(one)), ("undo", one.undo)):
         if values:
             yield f"  {name:<8} {', '.join(values)}"
+    yield from (f"  not by   {line}" for line in _not_by(one))
+
+
+def _carriers(one: PlannedInjection) -> tuple[str, ...]:
+    """With several of them: which does what."""
+    if len(one.carriers) < 2:  # noqa: PLR2004
+        return one.carriers
+    done = {name: [means.ask for means in one.means if means.carrier == name] for name in one.carriers}
+    return tuple(f"{name} ({', '.join(asks)})" if asks else name for name, asks in done.items())
+
+
+def _not_by(one: PlannedInjection) -> Iterator[str]:
+    """What would have been better, one line for each reason."""
+    why: dict[str, list[str]] = {}
+    for tried in dict.fromkeys((each.carrier, each.why_not) for means in one.means for each in means.instead_of):
+        why.setdefault(tried[1], []).append(tried[0])
+    yield from (f"{', '.join(names)}: {reason}" for reason, names in why.items())
 
 
 def _samplings(samplings: tuple[Sampling, ...]) -> Iterator[str]:

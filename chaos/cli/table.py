@@ -31,6 +31,8 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("heal", RUN, "Take back everything that runs left behind."),
     Entry("halt", RUN, "End every run on this machine and let none begin."),
     Entry("judge", READ, "Give the verdict on a recorded run again."),
+    Entry("compare", READ, "Say what got worse from one recorded run to another."),
+    Entry("export", READ, "Print the events of a recorded run as lines of JSON."),
     Entry("report", READ, "Write the reports of a recorded run again."),
     Entry("list", READ, "List what is installed: faults, checks, stacks and more."),
     Entry("schema", READ, "Print the JSON Schema of experiments."),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chaos.errors import NoSuchTarget, UnsafeTarget, UsageError
 from chaos.experiment import ours
+from chaos.experiment.carried import must_be_carried
 from chaos.experiment.samples import MEASURED, expected, samplings
 from chaos.faults import registry
 from chaos.faults.targets import OWNER_ROLES, Aim, describe, reach, resolve
@@ -17,24 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from chaos.faults.base import Fault
+    from chaos.model.carrier import Ask, Means, Survey
     from chaos.model.experiment import Experiment, Injection
     from chaos.model.plan import Sampling
     from chaos.model.stack import StackSpec
 
-CARRIERS = {
-    "Shaping": "link proxy, on live connections",
-    "Lifecycle": "SIGKILL by the supervisor",
-    "Pausing": "SIGSTOP by the supervisor",
-    "Throttling": "SIGSTOP and SIGCONT in turn by the supervisor",
-}
-"""What the process runtime does for each capability that a fault may need."""
-CONTAINER_CARRIERS = {
-    "Shaping": "iptables, htb and NFQUEUE in the container's network namespace, on live connections",
-    "Lifecycle": "SIGKILL by the engine",
-    "Pausing": "the engine's pause (cgroup freezer)",
-    "Throttling": "processor quota in the container's cgroup",
-}
-"""What the docker runtime does for them."""
 SLACK_S = 10.0
 """Room in the arrival plan: once for the run, and once for each fault's proofs and heal."""
 
@@ -47,18 +35,14 @@ class _Aimed:
 
     def __init__(self, injection: Injection, spec: StackSpec, seed: int) -> None:
         self.injection = injection
-        self.fault: Fault = registry()[injection.fault].model_validate(injection.arguments)
+        self.fault = fault_of(injection)
         try:
             self.aim: Aim = resolve(self.fault.target, spec, seed)
         except NoSuchTarget as error:
-            raise NoSuchTarget(f"{injection.place}: {error.message}", hint=error.hint) from None
-        acting = self.fault.acting
-        needs = [need.__name__ for need in acting.needs]
-        self.on_nodes = any(need != "Shaping" for need in needs)
-        late = acting.on_links or bool(getattr(acting, "delay_ms", True))
-        self.on_links = "Shaping" in needs and late
-        carriers = CONTAINER_CARRIERS if spec.runtime == "docker" else CARRIERS
-        self.carriers = tuple(carriers.get(need, need) for need in needs if need != "Shaping" or late)
+            raise NoSuchTarget(f"{_where(injection)}: {error.message}", hint=error.hint) from None
+        self.asks = self.fault.asks()
+        self.on_nodes = any(ask.effect is None for ask in self.asks)
+        self.on_links = any(ask.effect is not None for ask in self.asks)
         self.owner = self.fault.target.role in OWNER_ROLES
 
     @property
@@ -70,12 +54,32 @@ class _Aimed:
     def links(self) -> tuple[str, ...]:
         return self.aim.links if self.on_links else ()
 
+    def means(self, spec: StackSpec, survey: Survey) -> tuple[Means, ...]:
+        """What will carry each thing that it asks for; effects on links are put in at the ends that listen."""
+        ends = tuple(dict.fromkeys(link.target for link in spec.links if link.name in self.links))
+        return tuple(survey.means(ask, self.nodes if ask.effect is None else ends) for ask in self.asks)
 
-def make_plan(experiment: Experiment, spec: StackSpec) -> Plan:
-    """Aim every fault and count what can be judged.
+
+def fault_of(injection: Injection) -> Fault:
+    """The fault with the injection's arguments, which were checked before."""
+    return registry()[injection.fault].model_validate(injection.arguments)
+
+
+def _where(injection: Injection) -> str:
+    return injection.place.exact if injection.place else injection.name
+
+
+def asks(experiment: Experiment) -> tuple[Ask, ...]:
+    """Everything that some carrier has to do for the experiment: what a survey has to find out for its plan."""
+    return tuple(dict.fromkeys(ask for injection in experiment.injections for ask in fault_of(injection).asks()))
+
+
+def make_plan(experiment: Experiment, spec: StackSpec, survey: Survey) -> Plan:
+    """Aim every fault, pick its carriers from what the survey found, and count what can be judged.
 
     Raises `UnsafeTarget` (the stack is not marked as staging, or a service or all users would be hit without a reason),
-    `NoSuchTarget` (a target that matches nothing, or nothing that its fault can hit).
+    `NoSuchTarget` (a target that matches nothing, or nothing that its fault can hit), `InvalidInput` (nothing carries
+    what a fault asks for, or two carriers get in each other's way).
     """
     if not experiment.ours:
         raise UsageError(
@@ -91,13 +95,15 @@ def make_plan(experiment: Experiment, spec: StackSpec) -> Plan:
     blast = _blast(aimed, spec)
     notes += _all_users(blast, experiment.allow_all_users or experiment.allow_whole_service)
     phases, starts = _timeline(experiment)
+    planned = tuple(_planned(one, spec, survey, at) for one, at in zip(aimed, starts, strict=True))
+    must_be_carried(planned)
     counted = samplings(experiment.thresholds, experiment.load, phases)
     total = sum(phase.seconds for phase in phases)
     return Plan(
         experiment=experiment,
         spec=spec,
         seed=experiment.seed,
-        injections=tuple(_planned(one, spec, at) for one, at in zip(aimed, starts, strict=True)),
+        injections=planned,
         phases=phases,
         blast=blast,
         samplings=counted,
@@ -121,7 +127,7 @@ def _must_hit_something(one: _Aimed) -> None:
     names = "no link goes to or from" if one.on_links else "a link or a kind of link is no node:"
     target = describe(one.fault.target)
     raise NoSuchTarget(
-        f"{one.injection.place}: {one.injection.fault} hits {wanted}, and the target {target} has none",
+        f"{_where(one.injection)}: {one.injection.fault} hits {wanted}, and the target {target} has none",
         hint=f"{names} {', '.join(one.aim.nodes or one.aim.links)}",
     )
 
@@ -139,7 +145,7 @@ def _must_be_ours(one: _Aimed, spec: StackSpec) -> None:
     if foreign and not one.on_links and spec.runtime == "process":
         names = ", ".join(foreign)
         raise NoSuchTarget(
-            f"{one.injection.place}: {one.injection.fault} cannot touch {names}, which this stack only attaches to",
+            f"{_where(one.injection)}: {one.injection.fault} cannot touch {names}, which this stack only attaches to",
             hint="give the node a `command` in the stack file, or hit its links",
         )
 
@@ -153,7 +159,7 @@ def _whole_services(one: _Aimed, spec: StackSpec, reason: str) -> Iterator[str]:
         if not reason:
             hint = 'narrow the target ("pick": "one" or "minority"), or say why in "allow_whole_service"'
             raise UnsafeTarget(
-                f"{one.injection.place}: {one.injection.fault} would hit {nodes} of service {service}", hint=hint
+                f"{_where(one.injection)}: {one.injection.fault} would hit {nodes} of service {service}", hint=hint
             )
         yield f"{one.injection.fault} hits {nodes} of service {service}, allowed because: {reason}"
 
@@ -207,8 +213,8 @@ def _seconds(pause: Any) -> float:
     return float(pause) if isinstance(pause, int | float) else 0.0
 
 
-def _planned(one: _Aimed, spec: StackSpec, starts_s: float) -> PlannedInjection:
-    fault = one.fault
+def _planned(one: _Aimed, spec: StackSpec, survey: Survey, starts_s: float) -> PlannedInjection:
+    fault, means = one.fault, one.means(spec, survey)
     undo = tuple(step.says for step in fault.undo("planned", Site(spec=spec)))
     return PlannedInjection(
         name=one.injection.name,
@@ -219,7 +225,8 @@ def _planned(one: _Aimed, spec: StackSpec, starts_s: float) -> PlannedInjection:
         rule=one.aim.rule,
         nodes=one.nodes,
         links=one.links,
-        carriers=one.carriers,
+        carriers=tuple(dict.fromkeys(each.carrier for each in means)),
+        means=means,
         undo=undo,
         starts_s=starts_s,
         duration_s=fault.duration,

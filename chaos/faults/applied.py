@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from chaos.faults import registry
 from chaos.faults.base import Fault, Injection
+from chaos.model.carrier import Ask
 from chaos.model.fault import Reach, Undo
 
 if TYPE_CHECKING:
@@ -22,9 +23,11 @@ class Applied(Fault):
 
     needs: ClassVar[tuple[type, ...]] = ()
 
-    of: str = Field(description="Name of the fault that is applied (chaos list faults).")
+    of: str = Field(examples=["congestion"], description="Name of the fault that is applied (chaos list faults).")
     arguments: dict[str, Any] = Field(
-        default_factory=dict, description="Its own arguments, without target and duration."
+        default_factory=dict,
+        examples=[{"profile": "lossy-wifi"}],
+        description="Its own arguments, without target and duration.",
     )
 
     @property
@@ -48,6 +51,10 @@ class Applied(Fault):
             where = ".".join(str(part) for part in first["loc"])
             said = first["msg"].removeprefix("Value error, ")
             raise ValueError(f"arguments of {self.of}: {where + ': ' if where else ''}{said}") from None
+
+    def asks(self) -> tuple[Ask, ...]:
+        """What the applied fault asks for."""
+        return self.acting.asks()
 
     def undo(self, fault_id: str, site: Site) -> tuple[Undo, ...]:
         """As the applied fault's: it takes back whatever step is in force."""

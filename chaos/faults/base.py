@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from chaos.faults.targets import Aim, reach
+from chaos.model.carrier import Ask
 from chaos.model.fault import Evidence, Reach, Target, Undo
+from chaos.model.link import LinkEffect
 from chaos.model.stack import Frozen
+from chaos.runtimes.base import Shaping
 from chaos.runtimes.undo import link_release, process_release
 
 if TYPE_CHECKING:
@@ -57,6 +60,13 @@ class Fault(Frozen):
     target: Target = Field(description="Who is hit.")
     duration: float = Field(gt=0, le=3600, description="Seconds from injection to healing.")
 
+    @classmethod
+    def example(cls) -> Fault:
+        """One that asks for all that it can ask for, made from the examples of its fields. Raises `ValidationError`."""
+        fields = cls.model_fields.items()
+        given = {name: field.examples[0] for name, field in fields if field.examples}
+        return cls.model_validate({"target": {}, "duration": 10, **given})
+
     @abstractmethod
     def says(self) -> str:
         """The harm in a few words: `+120 ms ± 20 ms`."""
@@ -77,6 +87,19 @@ class Fault(Frozen):
     def healed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Evidence:
         """Say from the figures whether it is gone (`bit` False means it is); pure."""
 
+    def effect(self) -> LinkEffect | None:
+        """What it puts on links; none: it leaves them alone."""
+        return None
+
+    def uses(self) -> tuple[type, ...]:
+        """Those of its `needs` that it makes use of with these arguments."""
+        return self.needs
+
+    def asks(self) -> tuple[Ask, ...]:
+        """Everything that some carrier has to do for it: capabilities over nodes, then each part of its effect."""
+        nodes = (Ask(what=need.__name__.lower()) for need in self.uses() if need is not Shaping)
+        return (*nodes, *Ask.parts(self.effect()))
+
     @property
     def acting(self) -> Fault:
         """The fault that touches the stack: this one, or the one that this one applies."""
@@ -89,6 +112,12 @@ class Fault(Frozen):
     def is_on(self, step: int) -> bool:  # noqa: ARG002 - for those that have some
         """Whether it holds leases after so many steps."""
         return True
+
+    def shape(self, injection: Injection) -> None:
+        """Put its effect on the links of the aim."""
+        effect = self.effect()
+        if effect is not None:
+            injection.runtime.shape(injection.id, injection.aim.links, effect, injection.lease_s, injection.seed)
 
     def undo(self, fault_id: str, site: Site) -> tuple[Undo, ...]:
         """How to take it back, from the stack's own agents."""

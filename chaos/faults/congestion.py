@@ -12,13 +12,13 @@ from pydantic import Field, model_validator
 from chaos.faults.base import Fault, Injection
 from chaos.faults.measure import counters, middle, round_trips
 from chaos.model.fault import Evidence
-from chaos.model.link import Direction, LinkEffect
+from chaos.model.link import Direction, Distribution, LinkEffect
 from chaos.runtimes.base import Shaping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-FIGURES = ("delay_ms", "jitter_ms", "loss", "rate_kbps")
+FIGURES = ("delay_ms", "jitter_ms", "distribution", "loss", "rate_kbps")
 ENOUGH = 0.6
 """The share of the asked round-trip growth that must be measured. Jitter and a probe's own noise stay well below it."""
 SPENT = 5.0
@@ -41,10 +41,15 @@ class Congestion(Fault):
     on_links: ClassVar[bool] = True
 
     profile: str | None = Field(None, description="congested, mobile-3g, lossy-wifi, cross-region or satellite.")
-    delay_ms: float = Field(0.0, ge=0, le=10_000, description="Added one way, in milliseconds.")
+    delay_ms: float = Field(0.0, ge=0, le=10_000, examples=[120], description="Added one way, in milliseconds.")
     jitter_ms: float = Field(0.0, ge=0, le=10_000, description="Standard deviation of the delay, in milliseconds.")
-    loss: float = Field(0.0, ge=0, lt=1, description="Share of segments lost; a byte stream feels each as a stall.")
-    rate_kbps: float | None = Field(None, gt=0, description="Bandwidth in kbit/s, each way, that all hit links share.")
+    distribution: Distribution = Field("normal", description="Of the delay about its mean; pareto has rare, long ones.")
+    loss: float = Field(
+        0.0, ge=0, lt=1, examples=[0.02], description="Share of segments lost; a byte stream feels each as a stall."
+    )
+    rate_kbps: float | None = Field(
+        None, gt=0, examples=[2000], description="Bandwidth in kbit/s, each way, that all hit links share."
+    )
     direction: Direction = Field("both", description="forward: from the users (or the calling node) to the server.")
 
     @model_validator(mode="before")
@@ -67,23 +72,22 @@ class Congestion(Fault):
         """The figures, one way."""
         parts = []
         if self.delay_ms or self.jitter_ms:
-            parts.append(f"+{self.delay_ms:g} ms ± {self.jitter_ms:g} each way")
+            kind = "" if self.distribution == "normal" else f" ({self.distribution})"
+            parts.append(f"+{self.delay_ms:g} ms ± {self.jitter_ms:g}{kind} each way")
         if self.loss:
             parts.append(f"{self.loss:.2%} stalls".replace(".00", ""))
         if self.rate_kbps:
             parts.append(f"{self.rate_kbps:g} kbit/s shared")
         return ", ".join(parts)
 
+    def effect(self) -> LinkEffect:
+        """All of the figures."""
+        figures = {name: getattr(self, name) for name in FIGURES}
+        return LinkEffect(**figures, direction=self.direction)
+
     def inject(self, injection: Injection) -> None:
         """Shape the links, live connections included."""
-        effect = LinkEffect(
-            delay_ms=self.delay_ms,
-            jitter_ms=self.jitter_ms,
-            loss=self.loss,
-            rate_kbps=self.rate_kbps,
-            direction=self.direction,
-        )
-        injection.runtime.shape(injection.id, injection.aim.links, effect, injection.lease_s, injection.seed)
+        self.shape(injection)
 
     def measure(self, injection: Injection) -> dict[str, Any]:
         """Round trips through the links, and the proxy's counters."""

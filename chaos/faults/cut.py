@@ -34,10 +34,13 @@ class Cut(Fault):
         """How many."""
         return f"{self.percentage:g} % of live connections reset once"
 
+    def effect(self) -> LinkEffect:
+        """Resets, once."""
+        return LinkEffect(strike="reset", share=self.percentage / 100)
+
     def inject(self, injection: Injection) -> None:
         """Reset them."""
-        effect = LinkEffect(strike="reset", share=self.percentage / 100)
-        injection.runtime.shape(injection.id, injection.aim.links, effect, injection.lease_s, injection.seed)
+        self.shape(injection)
 
     def measure(self, injection: Injection) -> dict[str, Any]:
         """The proxy's counters, and whether new connections pass."""

@@ -22,7 +22,7 @@ class Flap(Applied):
     name: ClassVar[str] = "flap"
     band: ClassVar[str] = "#c2410c"
 
-    period: float = Field(ge=0.1, le=3600, description="Seconds from one start to the next.")
+    period: float = Field(ge=0.1, le=3600, examples=[4], description="Seconds from one start to the next.")
     duty: float = Field(0.5, gt=0, lt=1, description="Share of a period in which the fault is on.")
     spread: float = Field(0.0, ge=0, le=0.5, description="Each on and each off lasts up to this share longer or less.")
 

@@ -30,10 +30,13 @@ class HalfOpen(Fault):
         """How many."""
         return f"{self.percentage:g} % of live connections frozen"
 
+    def effect(self) -> LinkEffect:
+        """Connections that freeze, once."""
+        return LinkEffect(strike="freeze", share=self.percentage / 100)
+
     def inject(self, injection: Injection) -> None:
         """Freeze them."""
-        effect = LinkEffect(strike="freeze", share=self.percentage / 100)
-        injection.runtime.shape(injection.id, injection.aim.links, effect, injection.lease_s, injection.seed)
+        self.shape(injection)
 
     def measure(self, injection: Injection) -> dict[str, Any]:
         """Frozen connections, bytes that were held, and whether new connections pass."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import statistics
 from concurrent.futures import ThreadPoolExecutor
@@ -27,8 +28,11 @@ WORK_MS = 20
 """Processor time of one admin work probe; small, since the node does nothing else meanwhile."""
 
 
-def round_trips(site: Site, links: Sequence[str], *, tries: int = 3) -> dict[str, float | None]:
-    """Median milliseconds of a health request through each link (at most `MOST_LINKS`); None: no answer."""
+def round_trips(site: Site, links: Sequence[str], *, tries: int = 3, pieces: int = 1) -> dict[str, float | None]:
+    """Median milliseconds of a health request through each link (at most `MOST_LINKS`); None: no answer.
+
+    `pieces`: segments that the request is sent in.
+    """
     placed = site.spec.nodes()
     target = {link.name: placed[link.target][1].health for link in site.spec.links}
 
@@ -36,7 +40,8 @@ def round_trips(site: Site, links: Sequence[str], *, tries: int = 3) -> dict[str
         path = target[link]
         if path is None:
             return None
-        answers = [_answer_ms(ask_through, site, link, path) for _ in range(tries)]
+        ask = functools.partial(ask_through, pieces=pieces) if pieces > 1 else ask_through
+        answers = [_answer_ms(ask, site, link, path) for _ in range(tries)]
         good = [ms for ms in answers if ms is not None]
         return round(statistics.median(good), 2) if len(good) * 2 > tries else None
 

@@ -32,10 +32,13 @@ class Partition(Fault):
         ways = "both ways" if self.direction == "both" else f"{self.direction} only"
         return f"{self.mode} cut, {ways}"
 
+    def effect(self) -> LinkEffect:
+        """A block."""
+        return LinkEffect(block=self.mode, direction=self.direction)
+
     def inject(self, injection: Injection) -> None:
         """Block the links, live connections included."""
-        effect = LinkEffect(block=self.mode, direction=self.direction)
-        injection.runtime.shape(injection.id, injection.aim.links, effect, injection.lease_s, injection.seed)
+        self.shape(injection)
 
     def measure(self, injection: Injection) -> dict[str, Any]:
         """Who answers through the links, and who answers past them: the link is cut, not the node."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, model_validator
 
 from chaos.faults.applied import Applied
+from chaos.model.carrier import Ask
 from chaos.model.fault import Evidence
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ class Ramp(Applied):
     name: ClassVar[str] = "ramp"
     band: ClassVar[str] = "#b45309"
 
-    figure: str = Field(description="The argument of the other fault that grows or falls, for example delay_ms.")
-    start: float = Field(description="Its first value.")
-    end: float = Field(description="Its last value.")
+    figure: str = Field(examples=["delay_ms"], description="The argument of the other fault that grows or falls.")
+    start: float = Field(examples=[10], description="Its first value.")
+    end: float = Field(examples=[200], description="Its last value.")
     levels: int = Field(5, ge=2, le=100, description="How many values there are, both ends included.")
 
     @model_validator(mode="after")
@@ -43,6 +44,11 @@ class Ramp(Applied):
     def acting(self) -> Fault:
         """The other fault as it will be at the end, which is what it can do most."""
         return self.at(self.levels - 1)
+
+    def asks(self) -> tuple[Ask, ...]:
+        """What the other fault asks for at both ends: at one of them a figure may be nothing."""
+        ends = (*self.at(0).asks(), *self.acting.asks())
+        return tuple({ask.what: ask for ask in ends}.values())
 
     def says(self) -> str:
         """The other fault at both ends."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from chaos.faults.server_loss import ServerLoss
+from chaos.runtimes.base import Stopping
 
 if TYPE_CHECKING:
     from chaos.faults.base import Injection
@@ -17,6 +18,7 @@ class Restart(ServerLoss):
 
     name: ClassVar[str] = "restart"
     band: ClassVar[str] = "#4338ca"
+    needs: ClassVar[tuple[type, ...]] = (Stopping,)
 
     restart_after: float | None = Field(
         0.0, ge=0, le=3600, description="Seconds from SIGTERM until the node may start again; none: at healing."

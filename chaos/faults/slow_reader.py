@@ -29,7 +29,9 @@ class SlowReader(Fault):
     needs: ClassVar[tuple[type, ...]] = (Shaping,)
     on_links: ClassVar[bool] = True
 
-    bytes_per_s: float = Field(gt=0, le=1e9, description="Bytes a second that each connection is read at.")
+    bytes_per_s: float = Field(
+        gt=0, le=1e9, examples=[2000], description="Bytes a second that each connection is read at."
+    )
     direction: Direction = Field("backward", description="backward: users read slowly; forward: the server does.")
 
     def says(self) -> str:
@@ -37,10 +39,13 @@ class SlowReader(Fault):
         who = {"backward": "users read", "forward": "servers read", "both": "both sides read"}[self.direction]
         return f"{who} {self.bytes_per_s:g} bytes/s"
 
+    def effect(self) -> LinkEffect:
+        """A pace of reading."""
+        return LinkEffect(read_bps=self.bytes_per_s, direction=self.direction)
+
     def inject(self, injection: Injection) -> None:
         """Slow the readers of live and new connections down."""
-        effect = LinkEffect(read_bps=self.bytes_per_s, direction=self.direction)
-        injection.runtime.shape(injection.id, injection.aim.links, effect, injection.lease_s, injection.seed)
+        self.shape(injection)
 
     def measure(self, injection: Injection) -> dict[str, Any]:
         """Round trips through the links, answers past them, and the bytes that found their reader busy."""

@@ -29,8 +29,12 @@ class Slowdown(Fault):
     band: ClassVar[str] = "#4d7c0f"
     needs: ClassVar[tuple[type, ...]] = (Throttling, Shaping)
 
-    cpu_share: float = Field(1.0, gt=0.01, le=1, description="Share of processor time that is left, 0.01 to 1.")
-    delay_ms: float = Field(0.0, ge=0, le=10_000, description="Added one way to the links, in milliseconds.")
+    cpu_share: float = Field(
+        1.0, gt=0.01, le=1, examples=[0.3], description="Share of processor time that is left, 0.01 to 1."
+    )
+    delay_ms: float = Field(
+        0.0, ge=0, le=10_000, examples=[50], description="Added one way to the links, in milliseconds."
+    )
     jitter_ms: float = Field(0.0, ge=0, le=10_000, description="Standard deviation of that delay, in milliseconds.")
 
     @model_validator(mode="after")
@@ -55,13 +59,19 @@ class Slowdown(Fault):
         regions = set(found.regions) | ({self.target.region} if self.target.region else set())
         return found.model_copy(update={"regions": tuple(sorted(regions)), "links": injection.aim.links})
 
+    def effect(self) -> LinkEffect | None:
+        """The delay, if it has one."""
+        return LinkEffect(delay_ms=self.delay_ms, jitter_ms=self.jitter_ms) if self.delay_ms else None
+
+    def uses(self) -> tuple[type, ...]:
+        """Processor time only where some is taken away."""
+        return self.needs if self.cpu_share < 1 else (Shaping,)
+
     def inject(self, injection: Injection) -> None:
         """Throttle, then delay."""
         if self.cpu_share < 1:
             injection.runtime.throttle(injection.id, injection.aim.nodes, self.cpu_share, injection.lease_s)
-        if self.delay_ms:
-            effect = LinkEffect(delay_ms=self.delay_ms, jitter_ms=self.jitter_ms)
-            injection.runtime.shape(injection.id, injection.aim.links, effect, injection.lease_s, injection.seed)
+        self.shape(injection)
 
     def measure(self, injection: Injection) -> dict[str, Any]:
         """How long a fixed piece of work takes on the nodes, and round trips through the links."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field, field_serializer
 
+from chaos.model.carrier import Means
 from chaos.model.experiment import Experiment, Seconds
 from chaos.model.policy import Ruling
 from chaos.model.stack import Frozen, StackSpec
@@ -33,6 +34,8 @@ class PlannedInjection(Frozen):
     links: tuple[str, ...] = ()
     carriers: tuple[str, ...] = ()
     """What does the harm here."""
+    means: tuple[Means, ...] = ()
+    """The same for each thing that the fault asks for, with what was tried before and why it cannot."""
     undo: tuple[str, ...] = ()
     """How it is taken back, in words."""
     starts_s: Seconds = 0.0
@@ -100,12 +103,19 @@ class Plan(Frozen):
     """From the load's start to the end of recovery."""
     horizon_s: Seconds = 0.0
     """How far arrivals are planned: the total, with room for proofs and slow heals."""
+    sandbox: bool = False
+    """Everything of the run lives in a private network."""
     versions: dict[str, str] = Field(default_factory=dict)
     """Of what carried the plan out; empty until a run does."""
 
     @field_serializer("spec", when_used="json")
     def _mask(self, spec: StackSpec) -> dict[str, Any]:
         return masked(spec)
+
+
+def is_secret(name: str) -> bool:
+    """Whether a value of this name must not be shown or written down."""
+    return any(word in name.lower() for word in _SECRET_WORDS)
 
 
 def masked(spec: StackSpec) -> dict[str, Any]:
@@ -122,6 +132,6 @@ def _secrets(spec: StackSpec) -> set[str]:
     found = {value for service in spec.services.values() for value in (service.key, service.secret)}
     named = [spec.settings, *(node.env for _, node in spec.nodes().values())]
     for values in named:
-        found |= {value for name, value in values.items() if any(word in name.lower() for word in _SECRET_WORDS)}
+        found |= {value for name, value in values.items() if is_secret(name)}
     # A short value would mask parts of other words, and a placeholder is no secret.
     return {value for value in found if len(value) > 3 and not value.startswith("${")}  # noqa: PLR2004

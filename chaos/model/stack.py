@@ -119,6 +119,8 @@ class Container(Frozen):
     """The port inside."""
     steady: bool = True
     """Whether its published ports are the same after a restart."""
+    lacks: dict[str, str] = {}
+    """What cannot be done to this very container (a capability's name in lower case), and why."""
     quota_us: int = -1
     """Processor time per period in its cgroup; -1: no limit."""
     period_us: int = 100_000
@@ -135,6 +137,8 @@ class Site(Frozen):
     """Path of the supervisor's control socket; empty: attached, nothing here is ours to start or stop."""
     proxy: str = ""
     """Path of the link proxy's control socket; empty: no links."""
+    kernel: str = ""
+    """Path of the control socket of what impairs links in the kernel of a sandbox; empty: no sandbox, or no links."""
     containers: dict[str, Container] = {}
     """Runtime docker: node -> its container."""
     directory: str = ""

@@ -40,6 +40,11 @@ class Place(Frozen):
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" if self.line else self.file
 
+    @property
+    def exact(self) -> str:
+        """With the column, for errors."""
+        return f"{self}:{self.col}" if self.line and self.col else str(self)
+
 
 class WitnessEvent(Frozen):
     """One step of the shortest story that shows a violation."""

@@ -16,7 +16,7 @@ VERSION = 1
 
 def render(story: Story, verdict: Verdict) -> str:
     """The document as indented JSON with a last newline."""
-    plain = _finite(document(story, verdict))
+    plain = finite(document(story, verdict))
     return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"
 
 
@@ -58,13 +58,13 @@ def _check(check: CheckResult) -> dict[str, Any]:
     return check.model_dump(mode="json")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The value with null where JSON has no number: NaN and the infinities."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+        return {str(key): finite(item) for key, item in value.items()}
+    return [finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _round(value: float | None) -> float | None:

@@ -54,6 +54,11 @@ class Lifecycle(Protocol):
 
 
 @runtime_checkable
+class Stopping(Lifecycle, Protocol):
+    """Asks nodes to end (SIGTERM) before it kills them: `grace_s` above 0."""
+
+
+@runtime_checkable
 class Pausing(Protocol):
     """Stops nodes without ending them."""
 

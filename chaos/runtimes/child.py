@@ -49,6 +49,8 @@ class Program:
     log: str
     port: int = 0
     health: str | None = None
+    socket: str = ""
+    """An agent of ours: the control socket that it opens once it is ready."""
 
 
 class Child:

@@ -30,8 +30,8 @@ ASK_S = 30.0
 AGENT_END_S = 60.0
 
 
-PROXY_ONLY = {"strike", "corrupt", "read_bps"}
-"""Effects on a byte stream that no packet filter knows."""
+PROXY_ONLY = {"strike", "read_bps"}
+"""Effects on a byte stream that nothing which meets packets knows."""
 
 
 class DockerRuntime:

@@ -13,10 +13,10 @@ import json
 import os
 import selectors
 import signal
-import socket
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,7 +27,7 @@ from chaos.model.link import LinkEffect
 from chaos.model.stack import Site
 from chaos.runtimes import control, docker_ways
 from chaos.runtimes.control import BadRequest
-from chaos.runtimes.docker_delay import Delayer
+from chaos.runtimes.docker_delay import Delayer, Sockets
 from chaos.runtimes.docker_engine import Engine
 from chaos.runtimes.docker_hands import Hands, Queue, Shape
 from chaos.runtimes.docker_leases import AGAIN_S, KERNEL_SLACK_S, ContainerLeases, Lease
@@ -123,28 +123,20 @@ class Agent:
         return originals
 
     async def _do_stats(self) -> dict[str, Any]:
-        stats = {link.name: {"delayed_bytes": 0, "stalls": 0, "blocked_bytes": 0} for link in self.site.spec.links}
+        stats = {name: Counter[str]() for name in ("", *(link.name for link in self.site.spec.links))}
         for fault in self._leases.active():
             for node in self.site.containers:
                 counted = await self._work(self._hands.counted, node, fault)
-                self._add(stats, node, fault, counted)
+                queues = [one.counts.by_link_stats() for key, one in self._delayers.items() if key[:2] == (node, fault)]
+                first = self._hands.first_link(node, fault)
+                for link, figures in (*counted.items(), *(("", one) for one in queues)):
+                    # What cannot be told apart by link is counted on the first of the fault's links to this node.
+                    stats[link or first].update(figures)
+        stats.pop("", None)
         return stats
 
     async def _do_stop(self) -> None:
         self._loop.call_soon(self._end.set)
-
-    def _add(self, stats: dict[str, Any], node: str, fault: str, counted: dict[str, dict[str, int]]) -> None:
-        """What cannot be told apart by link is counted on the first of the fault's links to this node."""
-        first = next((link.name for link in self.site.spec.links if link.target == node and link.name in counted), "")
-        first = first or next((link.name for link in self.site.spec.links if link.target == node), "")
-        for link, figures in counted.items():
-            if link in stats:
-                stats[link]["stalls"] += figures["packets"]
-                stats[link]["blocked_bytes"] += figures["bytes"]
-        late = counted.get("", {}).get("late", 0)
-        late += sum(one.delayed_bytes for key, one in self._delayers.items() if key[:2] == (node, fault))
-        if first:
-            stats[first]["delayed_bytes"] += late
 
     def _known(self, nodes: Iterable[str]) -> set[str]:
         if unknown := [name for name in nodes if name not in self.site.containers]:
@@ -179,11 +171,11 @@ class Agent:
                         self._loop.call_soon_threadsafe(self._leases.resettle)
             time.sleep(AGAIN_S)
 
-    def _on_queue(self, key: Queue, sock: socket.socket, sender: socket.socket | None, order: Order) -> None:
+    def _on_queue(self, key: Queue, sockets: Sockets, order: Order) -> None:
         def begin() -> None:
-            number, effect = queue_number(order.fault, key.direction), order.effect
+            number = queue_number(order.fault, key.direction)
             seed = f"{order.seed}/{key.node}/{key.direction}"
-            self._delayers[key] = Delayer(sock, sender, number, effect.delay_ms, effect.jitter_ms, seed)
+            self._delayers[key] = Delayer(sockets, number, order.effect, seed, resend=key.direction == "o")
 
         self._loop.call_soon_threadsafe(begin)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from chaos.errors import NoSuchTarget, StackFailed, UnsafeTarget
 from chaos.model.stack import Container, NodeSpec, Site, StackSpec
-from chaos.runtimes import docker_cpu, stackfile
+from chaos.runtimes import docker_cpu, docker_hands, stackfile
 from chaos.runtimes.docker_engine import Engine, Facts
 
 ENVIRONMENT = "collab-chaos.environment"
@@ -65,9 +65,20 @@ def _container(name: str, node: NodeSpec, facts: Facts) -> Container:
         addresses=facts.addresses,
         listens=listens,
         steady=facts.steady,
+        lacks=_lacks(facts),
         quota_us=quota.quota_us,
         period_us=quota.period_us,
     )
+
+
+def _lacks(facts: Facts) -> dict[str, str]:
+    """What is known before a run of what it cannot suffer."""
+    found = {}
+    if not facts.steady:
+        found["lifecycle"] = found["stopping"] = docker_hands.LOOSE_PORTS
+    if facts.has_ipv6:
+        found["shaping"] = docker_hands.IPV6
+    return found
 
 
 def _no_container_twice(found: Mapping[str, Facts]) -> None:

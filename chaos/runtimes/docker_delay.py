@@ -1,4 +1,4 @@
-"""Holds packets of an NFQUEUE for a while, in order: delay and jitter where the kernel has no netem.
+"""Does to the packets of an NFQUEUE what netem would: delays, reorders, doubles them, and drops them in bursts.
 
 What comes in is held back in the kernel. What goes out must not be: the sender would wait for it before it sends more
 (TCP small queues), and feel the delay twice. It is taken from the kernel instead, and sent again by a raw socket.
@@ -16,6 +16,10 @@ import random
 import socket
 import struct
 from collections import deque
+from typing import NamedTuple
+
+from chaos.model.link import LinkEffect
+from chaos.runtimes.shaping import Chain, delay_s
 
 NETLINK_NETFILTER = 12
 NFQUEUE = 3 << 8
@@ -32,6 +36,8 @@ HEADER_BYTES = 20
 BUFFER = 8 << 20
 LENGTH = 16384
 DROP, ACCEPT = 0, 1
+Sockets = tuple[socket.socket, socket.socket | None]
+"""A queue, and what sends its packets again."""
 MARK = 0xCA05
 """Of what is sent again: it has waited already."""
 SO_MARK = 36
@@ -56,17 +62,20 @@ def open_sender() -> socket.socket:
     return sock
 
 
-def open_queue(number: int, *, resend: bool) -> socket.socket:
-    """Bind to a queue of the namespace that this thread is in; `resend`: with whole packets. Raises `OSError`."""
+def open_queue(number: int, *, copies: bool) -> socket.socket:
+    """Bind to a queue of the namespace that this thread is in; raises `OSError`.
+
+    `copies`: whole packets are read, complete with their checksums, so that they can be sent again.
+    """
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
     sock.setblocking(False)  # noqa: FBT003 - the socket module's way
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
     sock.bind((0, 0))
     sock.send(_message(CONFIG, number, _attribute(CFG_COMMAND, struct.pack(">BBH", 1, 0, 0))))
-    flags = struct.pack(">I", FAIL_OPEN | (0 if resend else WHOLE))
+    flags = struct.pack(">I", FAIL_OPEN | (0 if copies else WHOLE))
     settings = (
-        _attribute(CFG_PARAMS, struct.pack(">IB", 0xFFFF if resend else HEADER_BYTES, COPY_PACKET)),
+        _attribute(CFG_PARAMS, struct.pack(">IB", 0xFFFF if copies else HEADER_BYTES, COPY_PACKET)),
         _attribute(CFG_LENGTH, struct.pack(">I", LENGTH)),
         _attribute(CFG_MASK, flags),
         _attribute(CFG_FLAGS, flags),
@@ -75,30 +84,53 @@ def open_queue(number: int, *, resend: bool) -> socket.socket:
     return sock
 
 
+def open_sockets(number: int, effect: LinkEffect, *, resend: bool) -> Sockets:
+    """A queue, and a sender where packets are sent again or twice, in this thread's namespace. Raises `OSError`."""
+    copies = resend or effect.duplicate > 0
+    return open_queue(number, copies=copies), open_sender() if copies else None
+
+
+class Counts(NamedTuple):
+    """What became of a queue's packets."""
+
+    delayed_bytes: int = 0
+    dropped: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+
+    def by_link_stats(self) -> dict[str, int]:
+        """As `LinkStats` calls them: a dropped packet makes a stream stall."""
+        return {"stalls" if name == "dropped" else name: count for name, count in self._asdict().items()}
+
+
 class Delayer:
-    """One queue: each packet waits for a draw of the delay, and never overtakes another."""
+    """One queue, with the sockets of `open_sockets`.
+
+    Each packet waits for a draw of the delay, and overtakes another only if it is to be reordered. `resend`: packets
+    are taken from the kernel and sent again.
+    """
 
     def __init__(
         self,
-        sock: socket.socket,
-        sender: socket.socket | None,
+        sockets: Sockets,
         queue: int,
-        delay_ms: float,
-        jitter_ms: float,
+        effect: LinkEffect,
         seed: str,
+        *,
+        resend: bool,
     ) -> None:
-        self.delayed_bytes = 0
-        self._sock = sock
-        self._sender = sender
+        self.counts = Counts()
+        self._sock, self._sender = sockets
+        self._resend = resend
         self._queue = queue
-        self._delay_ms = delay_ms
-        self._jitter_ms = jitter_ms
+        self._effect = effect
         self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose
-        self._waiting: deque[tuple[float, int, bytes]] = deque()
+        self._chain = Chain(effect, self._random) if effect.burst_loss else None
+        self._waiting: deque[tuple[float, int, bytes, bool]] = deque()
         self._last = 0.0
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._loop.add_reader(sock, self._read)
+        self._loop.add_reader(self._sock, self._read)
 
     def close(self) -> None:
         """Let go whatever waits, and end. The rules that feed the queue have to be gone by now."""
@@ -126,19 +158,34 @@ class Delayer:
                     continue
                 break
             for packet, content in _packets(data):
-                self._last = max(self._last, now + self._draw_s())
-                self._waiting.append((self._last, packet, content))
-                self.delayed_bytes += struct.unpack_from(">H", content, 2)[0]
-                if self._sender is not None:
-                    self._say(DROP, packet)
+                self._take(now, packet, content)
         if self._waiting and self._timer is None:
             self._timer = self._loop.call_at(self._waiting[0][0], self._due)
 
-    def _draw_s(self) -> float:
-        if not self._jitter_ms:
-            return self._delay_ms / 1000
-        draw = self._random.gauss(self._delay_ms, self._jitter_ms)
-        return min(max(0.0, draw), self._delay_ms + 4 * self._jitter_ms) / 1000
+    def _take(self, now: float, packet: int, content: bytes) -> None:
+        """Decide what becomes of one packet."""
+        effect, draw = self._effect, self._random.random
+        seen = Counts(
+            delayed_bytes=struct.unpack_from(">H", content, 2)[0] if effect.delay_ms or effect.jitter_ms else 0,
+            dropped=self._chain is not None and self._chain.loses(),
+        )
+        twice = bool(effect.duplicate) and draw() < effect.duplicate
+        overtakes = bool(effect.reorder) and draw() < effect.reorder
+        if seen.dropped:
+            self._count(Counts(dropped=1))
+            self._say(DROP, packet)
+            return
+        self._count(seen._replace(duplicated=twice, reordered=overtakes and bool(self._waiting)))
+        if self._resend:
+            self._say(DROP, packet)
+        if overtakes:
+            self._let_go(packet, content, twice)
+            return
+        self._last = max(self._last, now + delay_s(effect, self._random))
+        self._waiting.append((self._last, packet, content, twice))
+
+    def _count(self, seen: Counts) -> None:
+        self.counts = Counts(*(before + now for before, now in zip(self.counts, seen, strict=True)))
 
     def _due(self) -> None:
         now = self._loop.time() + 0.0005
@@ -146,12 +193,13 @@ class Delayer:
             self._let_go(*self._waiting.popleft()[1:])
         self._timer = self._loop.call_at(self._waiting[0][0], self._due) if self._waiting else None
 
-    def _let_go(self, packet: int, content: bytes) -> None:
-        if self._sender is None:
+    def _let_go(self, packet: int, content: bytes, twice: bool) -> None:  # noqa: FBT001 - as it waits in line
+        if not self._resend:
             self._say(ACCEPT, packet)
-            return
-        with contextlib.suppress(OSError):  # a full buffer or a lost route drops packets, as it does elsewhere
-            self._sender.sendto(content, (socket.inet_ntoa(content[16:20]), 0))
+        if self._sender is not None:
+            for _ in range(self._resend + twice):
+                with contextlib.suppress(OSError):  # a full buffer or a lost route drops packets, as it does elsewhere
+                    self._sender.sendto(content, (socket.inet_ntoa(content[16:20]), 0))
 
     def _say(self, what: int, packet: int) -> None:
         verdict = _attribute(VERDICT_HEADER, struct.pack(">II", what, packet))

@@ -7,7 +7,6 @@ again: after a new lease, after a release, after a restart that nobody here aske
 from __future__ import annotations
 
 import functools
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,10 +15,13 @@ from chaos.errors import StackFailed
 from chaos.model.link import LinkEffect
 from chaos.model.stack import Container, Site
 from chaos.runtimes import docker_cpu, docker_shape
-from chaos.runtimes.docker_delay import open_queue, open_sender
+from chaos.runtimes.docker_delay import Sockets, open_sockets
 from chaos.runtimes.docker_engine import ContainerGone, Engine, Facts
 from chaos.runtimes.docker_net import inside
-from chaos.runtimes.docker_rules import Order, Way, delays, queue
+from chaos.runtimes.docker_rules import Order, Way, conflict, delays, queue
+
+LOOSE_PORTS = "publishes ports that the engine picks: after a restart they would be others"
+IPV6 = "has an IPv6 address, past which these rules would lead"
 
 
 class Shape(NamedTuple):
@@ -58,7 +60,7 @@ class Hands:
         self,
         site: Site,
         engine: Engine,
-        on_queue: Callable[[Queue, socket.socket, socket.socket | None, Order], None],
+        on_queue: Callable[[Queue, Sockets, Order], None],
         off_queue: Callable[[Queue], None],
     ) -> None:
         self.site = site
@@ -70,9 +72,10 @@ class Hands:
         """Quotas of others that ours stand in for."""
         self._down: set[str] = set()
         self._frozen: set[str] = set()
+        self._since: dict[tuple[str, str], dict[str, int]] = {}
+        """(node, fault) -> what its TCP had seen before the fault."""
         self._put: dict[tuple[str, str], tuple[str, Order]] = {}
         """(node, fault) -> the StartedAt that the rules were put in under, and the rules."""
-        self._tried: dict[LinkEffect, str] = {}
 
     def settle(self, node: str, want: Want) -> None:
         """Bring one node into a condition. Raises `StackFailed`."""
@@ -120,7 +123,15 @@ class Hands:
     def counted(self, node: str, fault: str) -> dict[str, dict[str, int]]:
         """What the kernel counted for a fault on the links that end here."""
         facts = self._facts(node)
-        return docker_shape.counted(facts.pid, fault) if facts.up and (node, fault) in self._put else {}
+        put = self._put.get((node, fault))
+        if not facts.up or put is None:
+            return {}
+        return docker_shape.counted(facts.pid, put[1], self._since.get((node, fault), {}))
+
+    def first_link(self, node: str, fault: str) -> str:
+        """The first link that the fault's rules on a node are for; empty without any."""
+        put = self._put.get((node, fault))
+        return put[1].ways[0].link if put is not None else ""
 
     def order(self, node: str, shape: Shape) -> Order:
         """A shape's part on the links that end in one node."""
@@ -133,7 +144,8 @@ class Hands:
             if name in targets and self._addresses.get(targets[name].source) != ()
         )
         nodes = tuple(address for several in self._addresses.values() for address in several)
-        return Order(shape.fault, ways, nodes, shape.effect, shape.seed)
+        first, rest = docker_shape.split(shape.effect)
+        return Order(shape.fault, ways, nodes, rest, shape.seed, netem=first)
 
     def _facts(self, node: str) -> Facts:
         return self.engine.facts(self._container(node).id)
@@ -143,10 +155,7 @@ class Hands:
 
     def _kill(self, node: str, facts: Facts) -> None:
         if not self._container(node).steady:
-            raise StackFailed(
-                f"{node} publishes ports that the engine picks: after a restart they would be others",
-                hint="publish fixed ports in the compose file",
-            )
+            raise StackFailed(f"{node} {LOOSE_PORTS}", hint="publish fixed ports in the compose file")
         self._forget(node)
         if not facts.up:
             return
@@ -205,29 +214,20 @@ class Hands:
             for direction in order.directions:
                 number = queue(order.fault, direction)
                 resend = direction == "o"
-                sock = inside(facts.pid, functools.partial(open_queue, number, resend=resend))
-                sender = inside(facts.pid, open_sender) if resend else None
-                self._on_queue(Queue(node, order.fault, direction), sock, sender, order)
+                sockets = inside(facts.pid, functools.partial(open_sockets, number, order.effect, resend=resend))
+                self._on_queue(Queue(node, order.fault, direction), sockets, order)
+        self._since[node, order.fault] = docker_shape.seen(facts.pid, lo=False)
         self._put[node, order.fault] = (facts.started, order)  # first, so that a half of it is taken out too
         docker_shape.put(facts.pid, order, term_s)
 
     def _refuse(self, node: str, facts: Facts, order: Order) -> None:
         if facts.has_ipv6:
-            raise StackFailed(f"{node} has an IPv6 address, past which these rules would lead", hint="use IPv4 only")
-        if why := docker_shape.missing():
+            raise StackFailed(f"{node} {IPV6}", hint="use IPv4 only")
+        if why := docker_shape.why_not(order.effect):
             raise StackFailed(f"no carrier for the network of {node}: {why}")
-        key = order.effect
-        if key not in self._tried:
-            self._tried[key] = docker_shape.try_carrier(key)
-        if self._tried[key]:
-            raise StackFailed(f"no carrier for the network of {node}: {self._tried[key]}")
-        links = {way.link for way in order.ways}
-        for (other, fault), (_, there) in self._put.items():
-            both = links & {way.link for way in there.ways} if other == node else set()
-            if both and delays(there.effect) and delays(order.effect):
-                raise StackFailed(
-                    f"{', '.join(sorted(both))}: delayed by {fault} already, and delays do not add up here"
-                )
+        for (other, _), (_, there) in self._put.items():
+            if other == node and (why := conflict(order, there)):
+                raise StackFailed(why)
 
     def _drop_queues(self, node: str, fault: str) -> None:
         for direction in ("i", "o"):

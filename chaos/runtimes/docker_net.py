@@ -29,7 +29,9 @@ def run(pid: int, *argv: str, stdin: str = "") -> str:
     words = (["nsenter", "-t", str(pid), "-n", "--"] if pid else []) + list(argv)
     try:
         done = subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=RUN_S, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired as error:
+        raise CommandFailed(f"`{' '.join(argv)}`: no end within {RUN_S:g} s") from error
+    except OSError as error:
         raise CommandFailed(
             f"`{' '.join(argv)}`: {error}", hint="it needs util-linux, iproute2 and iptables"
         ) from error

@@ -21,15 +21,16 @@ def ask_node(site: Site, node: str, path: str, timeout_s: float) -> Answer:
     return _from(facts.pid, functools.partial(http.get, site.containers[node].listens, path, timeout_s, LOOPBACK))
 
 
-def ask_through(site: Site, link: str, path: str, timeout_s: float) -> Answer:
+def ask_through(site: Site, link: str, path: str, timeout_s: float, pieces: int = 1) -> Answer:
     """GET through a link: from its source's namespace, or for users from this host. Raises `NoAnswer`."""
     ends = next(one for one in site.spec.links if one.name == link)
     if link in site.link_ports:
-        return http.get(site.link_ports[link], path, timeout_s)
+        return http.get(site.link_ports[link], path, timeout_s, pieces=pieces)
     target = _facts(site, ends.target)
     if not target.addresses:
         raise NoAnswer(f"{ends.target} has no address now")
-    ask = functools.partial(http.get, site.containers[ends.target].listens, path, timeout_s, target.addresses[0])
+    port, address = site.containers[ends.target].listens, target.addresses[0]
+    ask = functools.partial(http.get, port, path, timeout_s, address, pieces)
     if ends.source not in site.containers:
         return ask()
     return _from(_facts(site, ends.source).pid, ask)

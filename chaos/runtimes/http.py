@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import math
+import socket
 import time
 from typing import NamedTuple
 
 from chaos.errors import StackFailed
+
+APART_S = 0.001
+"""Between the pieces of a request: relays on the way join what comes at once."""
 
 
 class NoAnswer(StackFailed):
@@ -21,14 +26,17 @@ class Answer(NamedTuple):
     elapsed_s: float
 
 
-def get(port: int, path: str = "/healthz", timeout_s: float = 5.0, host: str = "127.0.0.1") -> Answer:
+def get(port: int, path: str = "/healthz", timeout_s: float = 5.0, host: str = "127.0.0.1", pieces: int = 1) -> Answer:
     """GET `path` from `host`:`port` on a fresh connection. Raises `NoAnswer`.
 
-    `timeout_s` bounds connect and each read, as sockets count it.
+    `timeout_s` bounds connect and each read, as sockets count it. `pieces`: segments that the request is sent in, a
+    little apart, for faults that do something to single packets.
     """
     connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     began = time.perf_counter()
     try:
+        if pieces > 1:
+            _piecemeal(connection, pieces)
         connection.request("GET", path, headers={"Connection": "close"})
         response = connection.getresponse()
         body = response.read()
@@ -39,3 +47,18 @@ def get(port: int, path: str = "/healthz", timeout_s: float = 5.0, host: str = "
     finally:
         connection.close()
     return Answer(response.status, body, time.perf_counter() - began)
+
+
+def _piecemeal(connection: http.client.HTTPConnection, pieces: int) -> None:
+    """Let whatever the connection sends leave in so many segments."""
+    connection.connect()
+    sock = connection.sock
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send(data: bytes) -> None:
+        size = max(1, math.ceil(len(data) / pieces))
+        for start in range(0, len(data), size):
+            sock.sendall(data[start : start + size])
+            time.sleep(APART_S)
+
+    connection.send = send  # type: ignore[method-assign, assignment]

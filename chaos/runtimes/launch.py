@@ -15,11 +15,13 @@ from typing import Any
 
 from chaos.errors import StackFailed, StorageFailed
 from chaos.model.stack import NodeSpec, Site, StackSpec
-from chaos.runtimes import ports, stackfile, state
+from chaos.runtimes import ports, sandbox, stackfile, state
 from chaos.runtimes.child import tail
 
 START_S = 30.0
 """How long a node may take to answer."""
+AGENTS = {"proxy": "chaos.runtimes.proxy", "kernel": "chaos.runtimes.kernel_agent"}
+"""What impairs links, by the name of its log."""
 END_S = 12.0
 """The supervisor asks for 1 s, kills within 5 s; beyond that something is badly stuck."""
 
@@ -114,6 +116,7 @@ def _site(spec: StackSpec, folder: state.StackFolder, free: tuple[int, ...]) -> 
         link_ports=link_ports,
         supervisor=str(folder.sockets / "supervisor.sock"),
         proxy=str(folder.sockets / "proxy.sock") if link_ports else "",
+        kernel=str(folder.sockets / "kernel.sock") if link_ports and sandbox.entered() else "",
         directory=str(folder.path),
     )
 
@@ -128,7 +131,8 @@ def _write_orders(site: Site, folder: state.StackFolder, *, detached: bool) -> P
         "detached": detached,
         "start_s": START_S,
         "nodes": [_node_order(node, site) for node in nodes],
-        "proxy": _proxy_order(site) if site.link_ports else None,
+        "proxy": _agent_order(site, "proxy", site.proxy) if site.proxy else None,
+        "kernel": _agent_order(site, "kernel", site.kernel) if site.kernel else None,
         "site": site.model_dump(),
     }
     with _storage(folder.path):
@@ -148,12 +152,12 @@ def _node_order(node: NodeSpec, site: Site) -> dict[str, Any]:
     }
 
 
-def _proxy_order(site: Site) -> dict[str, Any]:
+def _agent_order(site: Site, name: str, socket: str) -> dict[str, Any]:
     return {
-        "name": "proxy",
-        "argv": (sys.executable, "-m", "chaos.runtimes.proxy", str(Path(site.directory) / "orders.json")),
-        "log": _log(site, "proxy"),
-        "socket": site.proxy,
+        "name": name,
+        "argv": (sys.executable, "-m", AGENTS[name], str(Path(site.directory) / "orders.json")),
+        "log": _log(site, name),
+        "socket": socket,
         "links": [
             {"name": link.name, "port": site.link_ports[link.name], "to": site.node_ports[link.target]}
             for link in site.spec.links

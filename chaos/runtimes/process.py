@@ -19,11 +19,13 @@ from pydantic import ValidationError
 from chaos.errors import NoSuchTarget, StackFailed, StorageFailed, UsageError
 from chaos.model.link import LinkEffect, LinkStats
 from chaos.model.stack import Site, StackSpec
-from chaos.runtimes import control, launch, state
+from chaos.runtimes import carriers, control, launch, state
 from chaos.runtimes.base import NodeState
 from chaos.runtimes.child import tail
 from chaos.runtimes.placeholders import did_you_mean
 from chaos.runtimes.undo import RELEASE_S
+
+LINKS_S = 10.0
 
 
 class ProcessRuntime:
@@ -74,14 +76,21 @@ class ProcessRuntime:
         self._ask("start", timeout_s=RELEASE_S, node=node)
 
     def shape(self, fault: str, links: tuple[str, ...], effect: LinkEffect, lease_s: float, seed: int) -> None:
-        """Impair links, live connections included, from now on."""
-        self._ask_proxy("shape", fault=fault, links=links, effect=effect.model_dump(), lease_s=lease_s, seed=seed)
+        """Impair links, live connections included, from now on; in a sandbox the kernel does what it can."""
+        shares = carriers.shares(effect) if self.site.kernel else {"proxy": effect}
+        for agent, share in shares.items():
+            path = self.site.proxy if agent == "proxy" else self.site.kernel
+            held = {"fault": fault, "links": links, "lease_s": lease_s, "seed": seed}
+            self._ask_links(path, "shape", effect=share.model_dump(), **held)
 
     def link_stats(self) -> dict[str, LinkStats]:
-        """Counters per link; empty for a stack without links."""
+        """Counters per link, of all that impairs it; empty for a stack without links."""
         if not self.site.proxy:
             return {}
-        return {name: LinkStats.model_validate(value) for name, value in self._ask_proxy("stats").items()}
+        stats = self._ask_links(self.site.proxy, "stats")
+        for name, more in self._ask_links(self.site.kernel, "stats").items() if self.site.kernel else ():
+            stats[name] |= {key: stats[name].get(key, 0) + value for key, value in more.items()}
+        return {name: LinkStats.model_validate(value) for name, value in stats.items()}
 
     def renew(self, fault: str, lease_s: float) -> None:
         """Begin a new term of everything the fault holds; an unknown id is no error."""
@@ -105,17 +114,17 @@ class ProcessRuntime:
         return tuple(dict.fromkeys(found))
 
     def _agents(self) -> tuple[str, ...]:
-        return tuple(path for path in (self.site.proxy, self.site.supervisor) if path)
+        return tuple(path for path in (self.site.kernel, self.site.proxy, self.site.supervisor) if path)
 
     def _ask(self, do: str, *, timeout_s: float = 10.0, **arguments: Any) -> Any:
         if not self.site.supervisor:
             raise StackFailed(f"`{do}`: the stack `{self.site.spec.stack}` is attached, its processes are not ours")
         return control.call(self.site.supervisor, do, timeout_s=timeout_s, **arguments)
 
-    def _ask_proxy(self, do: str, **arguments: Any) -> Any:
-        if not self.site.proxy:
+    def _ask_links(self, path: str, do: str, **arguments: Any) -> Any:
+        if not path:
             raise StackFailed(f"`{do}`: the stack `{self.site.spec.stack}` has no links")
-        return control.call(self.site.proxy, do, **arguments)
+        return control.call(path, do, timeout_s=LINKS_S, **arguments)
 
 
 class RunningStack:

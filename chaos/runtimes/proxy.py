@@ -59,6 +59,8 @@ class Proxy:
         if unknown := [name for name in links if name not in self.links]:
             raise BadRequest(f"no such link: {', '.join(unknown)}")
         what = Effect(**effect)
+        if what.reorder or what.duplicate:
+            raise BadRequest("in a stream of bytes nothing comes twice or out of turn")
         held = self._faults.setdefault(fault, Fault())
         buckets = self._buckets(what)
         held.buckets += buckets.values()

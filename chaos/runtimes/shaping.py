@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from chaos.model.bursts import gilbert_elliott
+
 SEGMENT = 1460
 """Payload of a TCP segment on Ethernet without options."""
 QUEUE_S = 0.2
@@ -26,8 +28,14 @@ class Effect:
 
     delay_ms: float = 0.0
     jitter_ms: float = 0.0
+    distribution: str = "normal"
+    reorder: float = 0.0
+    duplicate: float = 0.0
     loss: float = 0.0
     stall_ms: float = 200.0
+    burst_loss: float = 0.0
+    burst: float = 10.0
+    density: float = 1.0
     rate_kbps: float | None = None
     block: str = ""
     strike: str = ""
@@ -113,16 +121,16 @@ class Impairment:
         self.effect = effect
         self.bucket = bucket
         self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose
+        self._chain = Chain(effect, self._random) if effect.burst_loss else None
 
     def delay_s(self) -> float:
-        """One draw of the delay: normal, clipped to [0, delay + 4 jitter]."""
-        mean, jitter = self.effect.delay_ms, self.effect.jitter_ms
-        if not jitter:
-            return mean / 1000
-        return min(max(0.0, self._random.gauss(mean, jitter)), mean + 4 * jitter) / 1000
+        """One draw of the delay."""
+        return delay_s(self.effect, self._random)
 
     def stalls(self, size: int) -> list[int]:
         """Offsets in a chunk of `size` bytes at which the stream stalls: the segments that were lost."""
+        if self._chain is not None:
+            return [offset for offset in range(0, size, SEGMENT) if self._chain.loses()]
         return lost_segments(self._random, self.effect.loss, size) if self.effect.loss else []
 
     def garble(self, chunk: bytes) -> tuple[bytes, int]:
@@ -134,6 +142,58 @@ class Impairment:
         for offset in hit:
             changed[self._random.randrange(offset, min(offset + SEGMENT, len(chunk)))] ^= self._random.randrange(1, 256)
         return bytes(changed), len(hit)
+
+
+class Figures(Protocol):
+    """As much of an effect as a draw needs."""
+
+    @property
+    def delay_ms(self) -> float: ...
+    @property
+    def jitter_ms(self) -> float: ...
+    @property
+    def distribution(self) -> str: ...
+    @property
+    def burst_loss(self) -> float: ...
+    @property
+    def burst(self) -> float: ...
+    @property
+    def density(self) -> float: ...
+
+
+def delay_s(effect: Figures, rng: random.Random) -> float:
+    """One draw of a delay, clipped to [0, delay + 4 jitter]."""
+    mean, jitter = effect.delay_ms, effect.jitter_ms
+    if not jitter:
+        return mean / 1000
+    return min(max(0.0, mean + jitter * SPREADS[effect.distribution](rng)), mean + 4 * jitter) / 1000
+
+
+SPREADS: dict[str, Callable[[random.Random], float]] = {
+    "normal": lambda rng: rng.gauss(0, 1),
+    "uniform": lambda rng: rng.uniform(-math.sqrt(3), math.sqrt(3)),
+    # Shape 3, cut off at 4.5 as netem's table is: mean 1.475 and deviation 0.616 by integration.
+    "pareto": lambda rng: (min(4.5, (1 - rng.random()) ** (-1 / 3)) - 1.475) / 0.616,
+}
+"""Draws of mean 0 and standard deviation 1."""
+
+
+class Chain:
+    """Losses in bursts (Gilbert 1960, Elliott 1963): a good state that loses nothing, and a bad one that loses most."""
+
+    def __init__(self, effect: Figures, rng: random.Random) -> None:
+        self._turns_bad, self._good_again = gilbert_elliott(effect.burst_loss, effect.burst, effect.density)
+        self._density = effect.density
+        self._random = rng
+        self._bad = False
+
+    def loses(self) -> bool:
+        """Whether the next packet is lost."""
+        lost = self._bad and self._random.random() < self._density
+        turns = self._good_again if self._bad else self._turns_bad
+        if self._random.random() < turns:
+            self._bad = not self._bad
+        return lost
 
 
 def lost_segments(rng: random.Random, loss: float, size: int) -> list[int]:

@@ -33,6 +33,10 @@ ASK_TO_END_S = 1.0
 """How long nodes get after SIGTERM when a stack is stopped on purpose."""
 
 
+AGENTS = ("proxy", "kernel")
+"""What impairs links: without one of them nothing is as it was asked for, and the stack ends."""
+
+
 class Supervisor:
     """All processes of one stack and the leases on them."""
 
@@ -40,7 +44,8 @@ class Supervisor:
         self.detached = bool(orders.get("detached"))
         self._orders = orders
         self._nodes = {node["name"]: Child(_program(node), self._watch) for node in orders["nodes"]}
-        self._proxy = Child(_program(orders["proxy"]), self._watch, pipe=True) if orders.get("proxy") else None
+        self._agents = [Child(_program(orders[name]), self._watch, pipe=True) for name in AGENTS if orders.get(name)]
+        self._all = [*self._nodes.values(), *self._agents]
         self._leases = Leases(self._nodes, self._restarted)
         self._end = asyncio.Event()
         self._at_once = False
@@ -63,18 +68,17 @@ class Supervisor:
             self._withdraw()
 
     def _withdraw(self) -> None:
-        """Remove the sockets, the killed proxy's too, and their folder if it was made for them alone."""
+        """Remove the sockets, those of killed agents too, and their folder if it was made for them alone."""
         control.withdraw(self._orders["socket"])
-        if self._proxy is not None:
-            control.withdraw(self._orders["proxy"]["socket"])
+        for agent in self._agents:
+            control.withdraw(agent.program.socket)
         folder = Path(self._orders["socket"]).parent
         if folder != Path(self._orders["directory"]):
             with contextlib.suppress(OSError):
                 folder.rmdir()
 
     async def _live(self) -> int:
-        starting = asyncio.ensure_future(self._bring_up())
-        ending = asyncio.ensure_future(self._end.wait())
+        starting, ending = (asyncio.ensure_future(work) for work in (self._bring_up(), self._end.wait()))
         await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             starting.cancel()
@@ -108,11 +112,10 @@ class Supervisor:
 
     async def _bring_up(self) -> None:
         """Start everything in parallel; the first that fails ends it."""
-        children = [*([self._proxy] if self._proxy else []), *self._nodes.values()]
-        for child in children:
+        for child in self._all:
             _start(child)
         async with contextlib.AsyncExitStack() as stack:
-            tasks = [asyncio.ensure_future(self._up(child)) for child in children]
+            tasks = [asyncio.ensure_future(self._up(child)) for child in self._all]
             stack.push_async_callback(_cancel, tasks)
             for done in asyncio.as_completed(tasks):
                 await done
@@ -136,11 +139,11 @@ class Supervisor:
         tell({"say": "up", "node": child.program.name})
 
     async def _serves(self, child: Child) -> None:
-        if child is not self._proxy:
+        if not child.program.socket:
             await wait_healthy(child.program.port, child.program.health)
             return
-        # The proxy opens its control socket last, when all of its links listen.
-        there = Path(self._orders["proxy"]["socket"]).exists
+        # An agent opens its control socket last, when all else is ready.
+        there = Path(child.program.socket).exists
         while not there():  # noqa: ASYNC110 - another process's state has no event
             await asyncio.sleep(0.01)
 
@@ -267,9 +270,10 @@ class Supervisor:
             if child.reap():
                 log(f"{name}: ended with {code(child.exit_code)}")
                 self._leases.reaped(name)
-        if self._proxy is not None and self._proxy.reap() and self._ready:
-            log(f"link proxy ended with {code(self._proxy.exit_code)}: no link works")
-            self._end.set()
+        for agent in self._agents:
+            if agent.reap() and self._ready:
+                log(f"{agent.program.name} ended with {code(agent.exit_code)}: the links are not what they should be")
+                self._end.set()
         self._reaped.set()
 
     def _owner(self) -> None:
@@ -290,22 +294,18 @@ class Supervisor:
         self._signal_all(signal.SIGKILL)
         if not await self._all_ended(KILLED_WITHIN_S):
             log("processes that cannot be killed remain")
-        with contextlib.suppress(FileNotFoundError):
-            (Path(self._orders["directory"]) / "site.json").unlink()
-
-    def _all(self) -> list[Child]:
-        return [*self._nodes.values(), *([self._proxy] if self._proxy else [])]
+        (Path(self._orders["directory"]) / "site.json").unlink(missing_ok=True)
 
     def _signal_all(self, number: signal.Signals) -> None:
-        for child in self._all():
+        for child in self._all:
             child.signal(number)
 
     async def _all_ended(self, within_s: float) -> bool:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                for child in self._all():
+                for child in self._all:
                     await self._ends(child)
-        return not any(child.running for child in self._all())
+        return not any(child.running for child in self._all)
 
 
 def _program(order: dict[str, Any]) -> Program:
@@ -316,6 +316,7 @@ def _program(order: dict[str, Any]) -> Program:
         order["log"],
         order.get("port", 0),
         order.get("health"),
+        order.get("socket", ""),
     )
 
 

@@ -18,6 +18,7 @@ RELEASE_S = 15.0
 """A release waits up to 10 s for the nodes that it started again."""
 PROCESS_RELEASE = "process.release.v1"
 LINK_RELEASE = "link.release.v1"
+SANDBOX_RELEASE = "sandbox.release.v1"
 DOCKER_RELEASE = "docker.release.v1"
 
 
@@ -36,6 +37,12 @@ def link_release(site: Site, fault: str) -> Undo:
     """The undo of everything that `fault` does to links of a site."""
     if site.spec.runtime == "docker":
         return _docker_release(site, fault)
+    if site.kernel:
+        return Undo(
+            primitive=SANDBOX_RELEASE,
+            arguments={"kernel": site.kernel, "proxy": site.proxy, "fault": fault},
+            says="take our rules out of the sandbox's kernel, and lift what the link proxy does",
+        )
     return Undo(
         primitive=LINK_RELEASE,
         arguments={"proxy": site.proxy, "fault": fault},
@@ -55,6 +62,23 @@ def undo(what: Undo) -> str:
             hint="heal it with the version of collab-chaos that injected it",
         )
     return primitive(what.arguments)
+
+
+def _release_all(*keys: str) -> Callable[[dict[str, Any]], str]:
+    releases = [_release(key) for key in keys]
+
+    def run(arguments: dict[str, Any]) -> str:
+        said, failures = [], list[StillDirty]()
+        for release in releases:
+            try:
+                said.append(release(arguments))
+            except StillDirty as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        return said[0]
+
+    return run
 
 
 def _release(key: str) -> Callable[[dict[str, Any]], str]:
@@ -95,6 +119,7 @@ def _run_docker_release(arguments: dict[str, Any]) -> str:
 REGISTRY: dict[str, Callable[[dict[str, Any]], str]] = {
     PROCESS_RELEASE: _release("supervisor"),
     LINK_RELEASE: _release("proxy"),
+    SANDBOX_RELEASE: _release_all("kernel", "proxy"),
     DOCKER_RELEASE: _run_docker_release,
 }
 """Every undo primitive of the runtimes by name."""

@@ -16,10 +16,10 @@ def ask_node(site: Site, node: str, path: str, timeout_s: float) -> Answer:
     return http.get(site.node_ports[node], path, timeout_s)
 
 
-def ask_through(site: Site, link: str, path: str, timeout_s: float) -> Answer:
-    """GET from the link's target through the link. Raises `NoAnswer`."""
+def ask_through(site: Site, link: str, path: str, timeout_s: float, pieces: int = 1) -> Answer:
+    """GET from the link's target through the link, in so many segments. Raises `NoAnswer`."""
     if site.containers:
         from chaos.runtimes import docker_ways  # noqa: PLC0415
 
-        return docker_ways.ask_through(site, link, path, timeout_s)
-    return http.get(site.link_ports[link], path, timeout_s)
+        return docker_ways.ask_through(site, link, path, timeout_s, pieces)
+    return http.get(site.link_ports[link], path, timeout_s, pieces=pieces)

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from chaos.errors import InvalidInput, Problem
 from chaos.record import read_log
+from chaos.verdict import confirmation
+from chaos.verdict.confirmation import Confirmation, weighed
 from chaos.verdict.history import History, build
+from chaos.verdict.judge import judge
 from chaos.verdict.rules import Checks, checks_from_plan
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from chaos.model.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,13 @@ class RunRecord:
     checks: Checks
     plan: dict[str, Any]
     """`plan.json` as it is."""
+    second: Confirmation | None = None
+    """What a second run with the same seed has shown."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The judgement of the record, second look included."""
+        return weighed(judge(self.history, self.checks), self.second)
 
 
 def load_run(directory: Path) -> RunRecord:
@@ -41,6 +53,7 @@ def load_run(directory: Path) -> RunRecord:
         history=build(log.events, log.truncated),
         checks=checks,
         plan=plan,
+        second=confirmation.read(directory),
     )
 
 

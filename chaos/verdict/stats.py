@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import product
-from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -12,6 +10,10 @@ if TYPE_CHECKING:
 
 Z95 = 1.6448536269514722
 """The 95 % point of the standard normal distribution: each bound below errs in one run of twenty."""
+
+
+MOST_FLIPS = 20
+"""So many values have a million sign patterns, which take about a second."""
 
 
 class Interval(NamedTuple):
@@ -80,24 +82,39 @@ def exceedance(k: int, n: int, p: float = 0.5) -> float:
 
 
 def sign_flip(differences: Sequence[float]) -> float:
-    """The chance of a mean this large or larger, were each sign as likely as the other: the exact one-sided test.
+    """The exact one-sided chance of a sum as large as this one, had each difference been as likely with the other sign.
 
-    R. A. Fisher, The Design of Experiments, 1935, section 21. Of n differences it is never below 2^-n; n of at most 16.
+    All 2 ** n sign patterns are gone through (n <= 20), so the smallest answer is 2 ** -n; 1 for no differences.
     """
-    observed = sum(differences) - 1e-12
-    flips = product((1.0, -1.0), repeat=len(differences))
-    larger = sum(sum(map(mul, signs, differences)) >= observed for signs in flips)
-    return float(larger / 2 ** len(differences))
+    if len(differences) > MOST_FLIPS:
+        message = f"{len(differences)} differences have too many sign patterns; {MOST_FLIPS} at most"
+        raise ValueError(message)
+    sums = [0.0]
+    for one in differences:
+        sums = [total + signed for total in sums for signed in (one, -one)]
+    seen = math.fsum(differences) - 1e-12
+    return sum(total >= seen for total in sums) / len(sums)
 
 
-def holm(chances: Sequence[float], level: float = 0.05) -> list[bool]:
-    """Which of several tests hold together at a level for all of them (S. Holm, Scand. J. Statist. 6, 1979)."""
-    holds = [False] * len(chances)
-    for rank, at in enumerate(sorted(range(len(chances)), key=lambda at: chances[at])):
-        if chances[at] > level / (len(chances) - rank):
-            break
-        holds[at] = True
-    return holds
+def subset_means(values: Sequence[float]) -> list[float]:
+    """The means of all subsets that are not empty, ascending (at most 20 values)."""
+    if len(values) > MOST_FLIPS:
+        message = f"{len(values)} values have too many subsets; {MOST_FLIPS} at most"
+        raise ValueError(message)
+    sums = [(0.0, 0)]
+    for value in values:
+        sums += [(total + value, count + 1) for total, count in sums]
+    return sorted(total / count for total, count in sums if count)
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """The chances, corrected for their number (S. Holm, Scand. J. Statistics 6, 1979), in the order given."""
+    adjusted = [0.0] * len(chances)
+    worst = 0.0
+    for rank, at in enumerate(sorted(range(len(chances)), key=chances.__getitem__)):
+        worst = max(worst, min(1.0, chances[at] * (len(chances) - rank)))
+        adjusted[at] = worst
+    return adjusted
 
 
 def _binomial(n: int, p: float) -> Iterator[float]:

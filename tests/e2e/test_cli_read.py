@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 
 from chaos.cli.commands.list import KINDS
 from chaos.cli.main import main
+from chaos.model.event import Type
+from chaos.record import Recorder
 
 STOCK = '{"title": "t", "description": "d", "method": [], "rollbacks": []}'
 
@@ -49,6 +51,28 @@ def test_there_is_no_plan_for_an_experiment_of_the_toolkit(tmp_path: Path) -> No
     done = call("plan", str(file))
     assert done.exit_code == 2
     assert "--dry" in done.stderr
+
+
+def test_two_records_are_compared_and_exported(tmp_path: Path) -> None:
+    """Compared with itself a run has nothing that is worse; exported, each line is an event, as many as it says."""
+    directory = tmp_path / "runs" / "mine"
+    directory.mkdir(parents=True)
+    plan = {"experiment": {"title": "t", "load": None, "thresholds": []}, "spec": {"stack": "s", "bounds": {}}}
+    (directory / "plan.json").write_text(json.dumps(plan))
+    with Recorder(directory / "events" / "load.msgpack", "load") as recorder:
+        for op in range(100):
+            recorder.record(Type.INVOKE, "say", op=op, t_ns=op * 10**8)
+            recorder.record(Type.OK, "say", op=op, t_ns=op * 10**8 + 10**7)
+    where = ("--runs-dir", str(tmp_path / "runs"))
+    rows = [json.loads(line) for line in call("export", "mine", *where).stdout.splitlines()]
+    assert [row["seq"] for row in rows] == list(range(200))
+    told = call("compare", "mine", "mine", *where)
+    assert told.exit_code == 3, told.output
+    assert "nothing to compare" in told.stdout
+    document = json.loads(call("compare", "mine", "mine", "--json", *where).stdout)
+    assert document["exit_code"] == 3
+    assert call("compare", "mine", "yours", *where).exit_code == 2
+    assert call("compare", "mine", "mine", "--margin", "0.5", *where).exit_code == 2
 
 
 def test_schema_is_json_for_an_editor(tmp_path: Path) -> None:

@@ -31,6 +31,16 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "slowdown": ("slowdown", {"target": {"node": "web"}, "cpu_share": 0.2, "delay_ms": 30}),
 }
 """One fault per kind of undo, and their arguments."""
+OF_PACKETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "burst loss": ("burst_loss", {"target": {"link": "users--web"}, "loss": 0.3, "burst": 3}),
+    "duplicate": ("duplicate", {"target": {"link": "front--web"}, "share": 0.5}),
+    "pareto": (
+        "congestion",
+        {"target": {"link": "front--web"}, "delay_ms": 40, "jitter_ms": 8, "distribution": "pareto"},
+    ),
+    "reorder": ("reorder", {"target": {"link": "front--web"}, "share": 0.4, "delay_ms": 30}),
+}
+"""Those that hit single packets; taken back as a delay or a loss is."""
 CONDUCTOR = """
 import json, sys, threading
 from chaos.engine.injector import Injector
@@ -146,11 +156,36 @@ def datagrams_lost(cans: Cans, count: int) -> float:
     return 1 - arrived / count
 
 
-def docker_address(cans: Cans) -> str:
-    """Where `web` is found on its network."""
+def datagrams(cans: Cans, count: int, *, back: bool) -> list[int]:
+    """Send numbered datagrams from `front` to port 8080 of `web`, or back from it; the numbers as they arrive."""
+    ends = {name: inside(cans.pid(name), lambda port=port: _bound(("0.0.0.0", port))) for name, port in PORTS.items()}  # noqa: S104 - inside a container
+    source, target = ("web", "front") if back else ("front", "web")
+    to, seen = (docker_address(cans, target), PORTS[target]), list[int]()
+    with ends["web"], ends["front"]:
+        ear = threading.Thread(target=lambda: seen.extend(_numbers(ends[target])))
+        ear.start()
+        for number in range(count):
+            ends[source].sendto(number.to_bytes(4), to)
+            time.sleep(0.001)
+        ear.join()
+    return seen
+
+
+PORTS = {"web": 8080, "front": 9090}
+
+
+def _numbers(sock: socket.socket) -> Iterator[int]:
+    sock.settimeout(1.0)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            yield int.from_bytes(sock.recv(16))
+
+
+def docker_address(cans: Cans, node: str = "web") -> str:
+    """Where a node is found on its network."""
     from docker_engine import docker
 
-    return docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", cans.name("web")).strip()
+    return docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", cans.name(node)).strip()
 
 
 def _bound(address: tuple[str, int]) -> socket.socket:

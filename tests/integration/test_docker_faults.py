@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import statistics
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ import pytest
 from docker_engine import Cans, cans, docker
 from docker_rig import (
     FAULTS,
+    OF_PACKETS,
     ask,
+    datagrams,
     datagrams_lost,
     docker_address,
     fetch_s,
@@ -61,7 +63,7 @@ def before(web: Cans, stack: DockerStack) -> Iterator[dict[str, Any]]:
 
 
 def made(name: str, duration: float = 1.5) -> Fault:
-    fault, arguments = FAULTS[name]
+    fault, arguments = (FAULTS | OF_PACKETS)[name]
     return registry()[fault].model_validate({**arguments, "duration": duration})
 
 
@@ -72,13 +74,13 @@ def test_the_runtime_has_every_capability(stack: DockerStack) -> None:
     assert stack.runtime.logs("web")[-1] == "serving"
 
 
-@pytest.mark.parametrize("name", sorted(FAULTS))
+@pytest.mark.parametrize("name", sorted(FAULTS | OF_PACKETS))
 def test_it_bites_and_heals(name: str, web: Cans, stack: DockerStack, tmp_path: Path, before: dict[str, Any]) -> None:
     """It proves that it bit, and afterwards containers, rules and quotas are as they were."""
     told: list[tuple[str, dict[str, Any]]] = []
     ledger = Ledger.create("run", tmp_path)
     injector = Injector(stack.runtime, ledger, 1, threading.Event(), lambda step, _, data: told.append((step, data)))
-    needs_traffic = name in {"loss", "rate"}
+    needs_traffic = name in {"loss", "rate", "burst loss"}
     with traffic(web.port) if needs_traffic else contextlib.nullcontext():
         evidence = injector.run(made(name), name)
     assert evidence.bit, evidence
@@ -88,10 +90,10 @@ def test_it_bites_and_heals(name: str, web: Cans, stack: DockerStack, tmp_path: 
     assert stack.runtime.active() == ()
 
 
-@pytest.mark.parametrize("name", ["silent", "pause", "slowdown"])
+@pytest.mark.parametrize("name", ["silent", "pause", "slowdown", *OF_PACKETS])
 def test_its_proof_fails_when_nothing_is_injected(name: str, stack: DockerStack, tmp_path: Path) -> None:
     """The evidence is a measurement of the containers, and does not believe the fault."""
-    fault, arguments = FAULTS[name]
+    fault, arguments = (FAULTS | OF_PACKETS)[name]
 
     class Toothless(registry()[fault]):  # type: ignore[misc]  # the class is known only at run time
         def inject(self, injection: Any) -> None: ...
@@ -100,7 +102,7 @@ def test_its_proof_fails_when_nothing_is_injected(name: str, stack: DockerStack,
     assert not injector.run(Toothless.model_validate({**arguments, "duration": 0.5}), name).bit
 
 
-@pytest.mark.parametrize("name", sorted(FAULTS))
+@pytest.mark.parametrize("name", sorted(FAULTS | OF_PACKETS))
 def test_healing_again_or_without_injection_is_no_error(
     name: str, stack: DockerStack, tmp_path: Path, before: dict[str, Any]
 ) -> None:
@@ -142,6 +144,39 @@ def test_loss_is_the_asked_share_of_datagrams(web: Cans, stack: DockerStack, bef
     assert 0.16 < lost < 0.24
     assert abs(counted - lost * 3000) < 30
     assert datagrams_lost(web, 500) == 0
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize(
+    ("effect", "count", "figure"),
+    [
+        ({"burst_loss": 0.2, "burst": 2}, 900, lambda seen: 1 - len(set(seen)) / 900),
+        ({"duplicate": 0.2}, 500, lambda seen: (len(seen) - len(set(seen))) / 500),
+        (
+            {"reorder": 0.2, "delay_ms": 30},
+            500,
+            lambda seen: sum(n > min(seen[at:]) for at, n in enumerate(seen)) / 500,
+        ),
+    ],
+    ids=["burst loss", "duplicate", "reorder"],
+)
+def test_single_packets_are_hit_as_asked(
+    effect: dict[str, Any],
+    count: int,
+    figure: Callable[[list[int]], float],
+    direction: str,
+    web: Cans,
+    stack: DockerStack,
+    before: dict[str, Any],
+) -> None:
+    """A fifth of the datagrams is lost in bursts, arrives twice or overtakes, one way; none does the other way."""
+    shape = LinkEffect.model_validate({**effect, "direction": direction})
+    stack.runtime.shape("p.1", ("front--web",), shape, LEASE_S, 1)
+    hit = figure(datagrams(web, count, back=direction == "backward"))
+    spared = datagrams(web, 50, back=direction == "forward")
+    stack.runtime.release("p.1")
+    assert 0.13 < hit < 0.27
+    assert spared == list(range(50))
 
 
 def test_a_loud_cut_resets_live_connections(web: Cans, stack: DockerStack, before: dict[str, Any]) -> None:

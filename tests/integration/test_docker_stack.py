@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -14,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from docker_engine import BASE, HINT, Cans, cans, docker, engine_or_skip, snapshot, start_can
 from docker_rig import ROOT, until
 
+from chaos.cli.main import main
 from chaos.errors import ChaosError, NoSuchTarget, StackFailed, UnsafeTarget
 from chaos.execute import Options, prepare
 from chaos.model.stack import Site
@@ -28,7 +32,7 @@ from chaos.runtimes.stackfile import load_stack
 pytestmark = [pytest.mark.needs_docker, pytest.mark.slow]
 
 COMPOSE = ROOT / "chaos" / "stacks" / "compose" / "compose.yaml"
-PROJECT = "collab-test"
+PROJECT = f"collab-test-{secrets.token_hex(3)}"
 TAG = "collab-chaos-embedded:test"
 EXPERIMENT = ROOT / "experiments" / "network_congestion.json"
 
@@ -108,6 +112,22 @@ def test_a_plan_names_the_carrier_and_touches_nothing(embedded: Site, tmp_path: 
     plan = prepare(Options(str(_short(tmp_path)))).plan
     assert "NFQUEUE" in " ".join(plan.injections[0].carriers)
     assert plan.spec.runtime == "docker"
+
+
+def test_what_containers_cannot_suffer_is_refused_by_the_plan(embedded: Site, tmp_path: Path) -> None:
+    """`chaos run` of a fault that only a link proxy carries ends with exit 2 and the place, and begins nothing."""
+    path = _short(tmp_path)
+    document = json.loads(path.read_text())
+    for step in document["method"]:
+        if "fault" in step["provider"].get("arguments", {}):
+            target = step["provider"]["arguments"]["target"]
+            step["provider"]["arguments"] = {"fault": "cut", "duration": 5, "target": target}
+    path.write_text(json.dumps(document, indent=1))
+    done = CliRunner().invoke(main, ["run", str(path), "--runs-dir", str(tmp_path / "runs")], prog_name="chaos")
+    assert done.exit_code == 2
+    words = " ".join(done.stderr.split())
+    assert re.search(r"short\.json:\d+:\d+: cut has no carrier for reset: link proxy, .*between containers", words)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_run_that_is_killed_leaves_nothing(embedded: Site, tmp_path: Path) -> None:

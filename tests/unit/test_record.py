@@ -1,7 +1,9 @@
-"""The record of a run on a disk that refuses."""
+"""The record of a run: on a disk that refuses, and as lines of JSON."""
 
 from __future__ import annotations
 
+import json
+import math
 import resource
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -9,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chaos.errors import StorageFailed
-from chaos.model.event import Type
-from chaos.record import Recorder, read_log
+from chaos.model.event import Event, Type
+from chaos.record import Recorder, as_json, read_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,3 +55,12 @@ def test_a_disk_that_refuses_at_the_end_says_so_in_our_words(tmp_path: Path) -> 
     with full_after(100), pytest.raises(StorageFailed, match=r"load\.msgpack"):
         recorder.close()
     recorder.close()
+
+
+def test_an_event_as_json_holds_every_field(tmp_path: Path) -> None:
+    """Bytes, infinities and tuples come out as what JSON can say."""
+    with Recorder(tmp_path / "events" / "w.msgpack", "w") as recorder:
+        event = recorder.record(Type.OBS, "tokens", value={"raw": b"\x00\xff", "late": math.inf, "row": (1, "ä")})
+    plain = json.loads(as_json(event))
+    assert set(plain) == set(Event._fields)
+    assert plain["value"] == {"raw": {"base64": "AP8="}, "late": None, "row": [1, "ä"]}

@@ -28,11 +28,10 @@ def command(ctx: click.Context, /, run: str, runs_dir: Path, as_json: bool) -> N
     Reads the record and writes nothing, so it says the same on every machine.
     """
     directory = find_run(run, runs_dir)
-    from chaos.verdict.judge import judge
     from chaos.verdict.run import load_run
 
     record = load_run(directory)
-    verdict = judge(record.history, record.checks)
+    verdict = record.verdict
     from chaos.report import tell
 
     story = tell(record)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import textwrap
+
 import click
 
 from chaos.cli import show
@@ -23,5 +27,13 @@ def command(kind: str, as_json: bool) -> None:
     rows = getattr(catalogue, kind)()
     if as_json:
         show.as_json(rows)
-    else:
-        show.table(rows, catalogue.COLUMNS[kind], empty=f"no {kind} are installed")
+        return
+    if kind == "faults":
+        short = [{**row, "says": re.split(r"[.;:,]\s", row["says"])[0].rstrip(".")} for row in rows]
+        show.table(short, catalogue.COLUMNS[kind], empty="no faults are installed")
+        click.echo()
+        width = shutil.get_terminal_size((80, 24)).columns
+        for line in catalogue.missing(rows):
+            click.echo(textwrap.fill(line, width, subsequent_indent="  "))
+        return
+    show.table(rows, catalogue.COLUMNS[kind], empty=f"no {kind} are installed")

@@ -24,11 +24,10 @@ def command(run: str, runs_dir: Path) -> None:
     """Judge RUN (latest, a name under runs/ or a directory) again and write its reports into its directory."""
     directory = find_run(run, runs_dir)
     from chaos.report import publish
-    from chaos.verdict.judge import judge
     from chaos.verdict.run import load_run
 
     record = load_run(directory)
-    verdict = judge(record.history, record.checks)
+    verdict = record.verdict
     publish(record, verdict, directory)
     for name in ("report.html", "junit.xml", "summary.md", "verdict.json"):
         if (directory / name).exists():

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chaos.cli.arguments import one_target, seed_option, set_option, stack_option, words_of
+from chaos.cli.arguments import one_target, sandbox_option, seed_option, set_option, stack_option, words_of
 from chaos.cli.base import Command, write_block
+from chaos.cli.runs import find_run
 from chaos.cli.table import BY_NAME
 from chaos.errors import ExitCode, UsageError
 
@@ -80,6 +81,7 @@ def _stock_options(function: Callable[..., None]) -> Callable[..., None]:
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="EXPERIMENT")
 @seed_option
 @stack_option
+@sandbox_option
 @set_option
 @click.option("--json", "as_json", is_flag=True, help="Print verdict.json and nothing else on stdout.")
 @click.option(
@@ -89,18 +91,23 @@ def _stock_options(function: Callable[..., None]) -> Callable[..., None]:
     show_default=True,
     help="Where the run directory is made.",
 )
+@click.option("--replay", metavar="RUN", help="Run what a recorded run did: its experiment, its seed and its words.")
+@click.option("--confirm", is_flag=True, help="A safety check that fails is looked at twice, with the same seed.")
 @click.option("--journal-path", type=click.Path(path_type=Path, dir_okay=False), help="Write the journal here too.")
 @_stock_options
 @click.pass_context
-def command(  # noqa: PLR0917 - click calls it by name, one parameter an option
+def command(  # noqa: PLR0913, PLR0917 - click calls it by name, one parameter an option
     ctx: click.Context,
     /,
     words: tuple[str, ...],
     seed: int | None,
     stack: str | None,
+    sandbox: bool,
     sets: tuple[str, ...],
     as_json: bool,
     runs_dir: Path,
+    replay: str | None,
+    confirm: bool,
     journal_path: Path | None,
     **stock: Any,
 ) -> None:
@@ -109,18 +116,30 @@ def command(  # noqa: PLR0917 - click calls it by name, one parameter an option
     Starts the stack, brings users in, injects the fault, heals it, and judges what the users felt. Everything is
     recorded in a directory under runs/.
     """
-    target = one_target(ctx, words)
-    if target is None:
+    target = None if replay and not words else one_target(ctx, words)
+    if replay and target:
+        raise UsageError(f"--replay {replay} names the experiment already", hint=f"leave out {target}")
+    if target is None and not replay:
         from chaos.cli.upstream import hand_over
 
         hand_over(ctx, "run", words_of(ctx))
         return
     _refuse_stock_options(stock)
-    from chaos.execute import Options, execute
+    from chaos.execute import Options, execute, replayed
 
     options = Options(
-        target=target, sets=sets, seed=seed, stack=stack, json=as_json, runs_dir=runs_dir, journal=journal_path
+        target=target or "",
+        sets=sets,
+        seed=seed,
+        stack=stack,
+        sandbox=sandbox,
+        confirm=confirm,
+        json=as_json,
+        runs_dir=runs_dir,
+        journal=journal_path,
     )
+    if replay:
+        options = replayed(find_run(replay, runs_dir), options)
     ctx.exit(int(execute(options)))
 
 

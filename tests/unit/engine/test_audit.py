@@ -10,9 +10,10 @@ import pytest
 from chaos.engine.audit import Audit
 from chaos.errors import ExitCode, Halted, StorageFailed, UnsafeTarget
 from chaos.experiment.document import load
-from chaos.experiment.plan import make_plan
+from chaos.experiment.plan import asks, make_plan
 from chaos.model.policy import Policy, Ruling
 from chaos.model.verdict import Outcome, Verdict
+from chaos.runtimes.carriers import survey
 from chaos.runtimes.stackfile import load_stack
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 
 def plan(**changes: Any) -> Plan:
-    return make_plan(load("server_loss"), load_stack("embedded")).model_copy(update=changes)
+    experiment = load("server_loss")
+    found = survey("process", asks(experiment))
+    return make_plan(experiment, load_stack("embedded"), found).model_copy(update=changes)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from chaos.experiment.plan import asks, make_plan
 from chaos.model.stack import LinkSpec, NodeSpec, ServiceSpec, StackSpec
+from chaos.runtimes.carriers import survey
+
+if TYPE_CHECKING:
+    from chaos.model.experiment import Experiment
+    from chaos.model.plan import Plan
 
 REGIONS = {"cn-east": "e", "cn-north": "n"}
 
@@ -52,3 +58,8 @@ def twin(**changes: Any) -> StackSpec:
         },
     }
     return StackSpec(**(parts | changes))
+
+
+def planned(experiment: Experiment, spec: StackSpec) -> Plan:
+    """Its plan, with the carriers of processes, which every machine has."""
+    return make_plan(experiment, spec, survey("process", asks(experiment)))

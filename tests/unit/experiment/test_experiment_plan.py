@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 import pytest
-from experiment_twin import twin
+from experiment_twin import planned, twin
 
-from chaos.errors import ExitCode, NoSuchTarget, UnsafeTarget, UsageError
+from chaos.errors import ExitCode, InvalidInput, NoSuchTarget, UnsafeTarget, UsageError
 from chaos.experiment.document import check, load
-from chaos.experiment.plan import make_plan
+from chaos.experiment.plan import asks, make_plan
 from chaos.experiment.positions import parse
+from chaos.model.carrier import Survey, Tried
 from chaos.model.experiment import Experiment, Injection, PhaseSpec
 from chaos.model.plan import MASK, Plan, masked
 from chaos.model.stack import NodeSpec, ServiceSpec, StackSpec
@@ -44,7 +45,7 @@ def cut(**target: Any) -> dict[str, Any]:
 
 def test_a_fault_on_links_is_aimed_at_links() -> None:
     """Carrier, undo, words and times stand in the plan; no node is hit directly, and one region's users feel it."""
-    plan = make_plan(load("network_congestion"), twin())
+    plan = planned(load("network_congestion"), twin())
     (one,) = plan.injections
     assert (one.fault, one.links, one.nodes) == ("congestion", ("users--gw-east",), ())
     assert (one.starts_s, one.duration_s) == (11, 10)
@@ -57,7 +58,7 @@ def test_a_fault_on_links_is_aimed_at_links() -> None:
 
 def test_an_owner_is_a_rule_until_it_is_injected() -> None:
     """The plan names the candidates and the seed; one of them counts as hit."""
-    plan = make_plan(load("server_loss"), twin())
+    plan = planned(load("server_loss"), twin())
     first, second = plan.injections
     assert "known at injection (seed 4712)" in first.rule
     assert second.nodes == ("meet-e1", "meet-e2", "meet-n1", "meet-n2")
@@ -67,20 +68,20 @@ def test_an_owner_is_a_rule_until_it_is_injected() -> None:
 
 def test_a_slow_region_hits_nodes_and_links() -> None:
     """Half of each service, all users of the region; without a delay the links are left alone."""
-    plan = make_plan(load("region_slowdown"), twin())
+    plan = planned(load("region_slowdown"), twin())
     (one,) = plan.injections
     assert len(one.nodes) == 5
     assert "users--gw-north" in one.links
     assert plan.blast.users == {"cn-east": 0.0, "cn-north": 1.0}
     slow = {"fault": "slowdown", "cpu_share": 0.5, "duration": 5, "target": {"node": "doc-e1"}}
-    (one,) = make_plan(experiment(slow), twin()).injections
+    (one,) = planned(experiment(slow), twin()).injections
     assert (one.nodes, one.links) == (("doc-e1",), ())
     assert len(one.carriers) == 1
 
 
 def test_phases_follow_each_other_and_say_what_to_expect() -> None:
     """Warm-up, baseline, the injections one after the other, recovery; the horizon leaves room for proofs."""
-    plan = make_plan(experiment(pause(3, node="doc-e1"), pause(4, node="doc-e2")), twin())
+    plan = planned(experiment(pause(3, node="doc-e1"), pause(4, node="doc-e2")), twin())
     assert [(one.name, one.starts_s, one.seconds) for one in plan.phases] == [
         ("warm-up", 0, 3),
         ("baseline", 3, 6),
@@ -96,7 +97,7 @@ def test_phases_follow_each_other_and_say_what_to_expect() -> None:
 def test_pauses_and_background_move_the_times() -> None:
     """An injection in the background lets the next begin at once; a pause that is a variable counts as none."""
     both = (pause(8, node="doc-e1"), pause(4, node="doc-e2"))
-    plan = make_plan(experiment(*both, background=True, pauses={"before": 1, "after": "${x}"}), twin())
+    plan = planned(experiment(*both, background=True, pauses={"before": 1, "after": "${x}"}), twin())
     assert [one.starts_s for one in plan.injections] == [10, 11]
     assert plan.phases[2].seconds == 9
 
@@ -106,7 +107,7 @@ def test_a_plan_is_plain_data_without_secrets() -> None:
     spec = twin()
     node = NodeSpec(name="x", command=("serve", "--key=staging-only"), env={"API_TOKEN": "abcd", "PATH": "/bin"})
     spec = spec.model_copy(update={"services": {**spec.services, "extra": ServiceSpec(nodes=(node,))}})
-    plan = make_plan(load("network_congestion"), spec)
+    plan = planned(load("network_congestion"), spec)
     text = plan.model_dump_json()
     assert "staging-only" not in text
     assert "abcd" not in text
@@ -123,7 +124,7 @@ def test_a_plan_is_plain_data_without_secrets() -> None:
 def test_a_stack_that_is_not_staging_is_never_attacked(environment: str) -> None:
     """Whatever else the experiment says."""
     with pytest.raises(UnsafeTarget) as caught:
-        make_plan(load("network_congestion"), twin(environment=environment))
+        planned(load("network_congestion"), twin(environment=environment))
     assert caught.value.exit_code is ExitCode.USAGE
     assert "environment: staging" in caught.value.hint
 
@@ -139,15 +140,15 @@ def test_a_stack_that_is_not_staging_is_never_attacked(environment: str) -> None
 def test_a_whole_service_needs_a_reason(injection: dict[str, Any], said: str) -> None:
     """A service of one node is whole at once; with a reason the plan notes it."""
     with pytest.raises(UnsafeTarget) as caught:
-        make_plan(experiment(injection), twin())
-    assert caught.value.message == f"t.json:11: {said}"
-    plan = make_plan(experiment(injection, extension={"allow_whole_service": "we drill it"}), twin())
+        planned(experiment(injection), twin())
+    assert caught.value.message == f"t.json:11:3: {said}"
+    plan = planned(experiment(injection, extension={"allow_whole_service": "we drill it"}), twin())
     assert plan.notes[0].endswith("allowed because: we drill it")
 
 
 def test_whoever_depends_on_the_store_feels_it() -> None:
     """Everybody does."""
-    plan = make_plan(experiment(pause(role="store"), extension={"allow_whole_service": "drill"}), twin())
+    plan = planned(experiment(pause(role="store"), extension={"allow_whole_service": "drill"}), twin())
     assert plan.blast.users == {"cn-east": 1.0, "cn-north": 1.0}
 
 
@@ -155,7 +156,7 @@ def test_a_stack_without_regions_has_one_kind_of_users() -> None:
     """They are called default, and half of them feel one node of two."""
     nodes = tuple(NodeSpec(name=name, command=("serve",)) for name in "ab")
     services = {"rooms": ServiceSpec(role="meetings", backend="rooms", urls={"default": "ws://x"}, nodes=nodes)}
-    plan = make_plan(experiment(pause(node="a")), twin(regions={}, links=(), services=services))
+    plan = planned(experiment(pause(node="a")), twin(regions={}, links=(), services=services))
     assert plan.blast.users == {"default": 0.5}
 
 
@@ -173,8 +174,8 @@ def test_a_stack_without_regions_has_one_kind_of_users() -> None:
 def test_a_target_that_matches_nothing_lists_what_there_is(injection: dict[str, Any], said: str, hint: str) -> None:
     """With the place of the injection; a target of links is nothing for a fault on nodes."""
     with pytest.raises(NoSuchTarget) as caught:
-        make_plan(experiment(injection), twin())
-    assert caught.value.message.startswith("t.json:11: ")
+        planned(experiment(injection), twin())
+    assert caught.value.message.startswith("t.json:11:3: ")
     assert said in caught.value.message
     assert hint in caught.value.hint
 
@@ -182,7 +183,58 @@ def test_a_target_that_matches_nothing_lists_what_there_is(injection: dict[str, 
 def test_a_fault_on_links_needs_links() -> None:
     """A stack without links cannot be cut."""
     with pytest.raises(NoSuchTarget, match="partition hits links, and the target node=doc-e1 has none"):
-        make_plan(experiment(cut(node="doc-e1")), twin(links=()))
+        planned(experiment(cut(node="doc-e1")), twin(links=()))
+
+
+@pytest.mark.parametrize("runtime", ["process", "docker"])
+def test_a_fault_without_a_carrier_is_refused_with_all_that_was_tried(runtime: str) -> None:
+    """Every ask without a carrier is named with its place, and each carrier with the reason why it cannot."""
+    slow = {"fault": "congestion", "delay_ms": 9, "rate_kbps": 5, "duration": 5, "target": {"node": "doc-e1"}}
+    given = experiment(slow, cut(node="doc-e2"))
+    works, tried = Tried(carrier="htb"), Tried(carrier="netem", why_not="the kernel has none")
+    found = {ask: (works,) if ask.what == "rate" else (tried, *[tried] * (ask.what == "delay")) for ask in asks(given)}
+    with pytest.raises(InvalidInput) as caught:
+        make_plan(given, twin(runtime=runtime), Survey(found))
+    assert caught.value.exit_code is ExitCode.USAGE
+    why = "netem: the kernel has none"
+    assert caught.value.evidence == (
+        f"t.json:11:3: congestion has no carrier for delay: {why}; {why}",
+        f"t.json:29:3: partition has no carrier for silent cut: {why}",
+    )
+    assert "chaos list faults" in caught.value.hint
+
+
+def test_what_does_not_add_up_on_a_link_is_refused_where_it_overlaps() -> None:
+    """At the place of the later one; one after the other, in other directions or on other links all is well."""
+
+    def both(first: dict[str, Any], second: dict[str, Any]) -> Experiment:
+        slow = {"fault": "congestion", "delay_ms": 9, "duration": 5}
+        extension = {"allow_all_users": "drill"}
+        return experiment(slow | first, slow | second, extension=extension, background=True, pauses={"after": 2})
+
+    def plan(given: Experiment) -> Plan:
+        queue = (Tried(carrier="NFQUEUE", once="queue"),)
+        return make_plan(given, twin(), Survey(dict.fromkeys(asks(given), queue)))
+
+    here, there = {"target": {"link": "users--gw-east"}}, {"target": {"link": "users--gw-north"}}
+    with pytest.raises(InvalidInput) as caught:
+        plan(both(here, {"target": {"kind": "access", "region": "cn-east"}, "name": "later"}))
+    (said,) = caught.value.evidence
+    assert "congestion on users--gw-east: delay does not add up with that of 'inject'" in said
+    assert said.startswith("t.json:33:3: ")
+    for fine in ((here, there), (here | {"duration": 1}, here), (here | {"direction": "forward"}, here)):
+        first, second = fine
+        other = second | ({"direction": "backward"} if "direction" in first else {})
+        assert len(plan(both(first, other)).injections) == 2
+
+
+def test_a_carrier_that_cannot_reach_a_node_is_passed_over() -> None:
+    """The next one is taken where the target is, and the plan says why not the better one."""
+    given = experiment(pause(node="doc-e1"))
+    first = Tried(carrier="first", not_on={"doc-e1": "it is too far", "doc-e2": "so is this"})
+    (one,) = make_plan(given, twin(), Survey({asks(given)[0]: (first, Tried(carrier="second"))})).injections
+    assert one.carriers == ("second",)
+    assert one.means[0].instead_of == (Tried(carrier="first", why_not="doc-e1: it is too far"),)
 
 
 def test_thresholds_without_enough_samples_are_noted() -> None:
@@ -190,20 +242,20 @@ def test_thresholds_without_enough_samples_are_noted() -> None:
     load_spec = {"participants": 40, "stay_s": 10, "rejoin": 0}
     rules = {"run": ["join.success >= 99%", "join.success == 100%", "rejoin.success >= 50%", "resume.p50 < 1 s"]}
     extension = {"load": load_spec, "thresholds": rules, "assurance": "proven"}
-    plan = make_plan(experiment(pause(5, node="doc-e1"), extension=extension), twin())
+    plan = planned(experiment(pause(5, node="doc-e1"), extension=extension), twin())
     assert plan.notes == (
         "join.success >= 99% (run): about 108 expected, 268 needed to prove it (67 s of run)",
         "join.success == 100% (run): no number of samples proves it",
         "rejoin.success >= 50% (run): about 0 expected, 30 needed; it will be inconclusive",
     )
     measured = {**extension, "assurance": "measured"}
-    assert len(make_plan(experiment(pause(5, node="doc-e1"), extension=measured), twin()).notes) == 1
+    assert len(planned(experiment(pause(5, node="doc-e1"), extension=measured), twin()).notes) == 1
 
 
 def test_an_experiment_with_nothing_of_ours_has_no_plan() -> None:
     """The stock toolkit runs it."""
     with pytest.raises(UsageError, match="nothing of ours"):
-        make_plan(Experiment(file="x.json", title="", document={}, ours=False), twin())
+        planned(Experiment(file="x.json", title="", document={}, ours=False), twin())
 
 
 def test_a_node_that_the_stack_attaches_to_cannot_be_stopped() -> None:
@@ -213,19 +265,19 @@ def test_a_node_that_the_stack_attaches_to_cannot_be_stopped() -> None:
     spec = StackSpec(stack="s", environment="staging", services=services)
     injection = Injection(name="x", fault="pause", arguments={"target": {"node": "a"}, "duration": 1})
     with pytest.raises(NoSuchTarget, match="only attaches to"):
-        make_plan(Experiment(file="f", title="t", document={}, injections=(injection,)), spec)
+        planned(Experiment(file="f", title="t", document={}, injections=(injection,)), spec)
 
 
 def test_a_stack_without_users_is_refused() -> None:
     """Without a service that users can reach there is nothing to drive and nothing to judge."""
     spec = StackSpec(stack="s", environment="staging", services={"web": ServiceSpec()})
     with pytest.raises(UsageError, match="no service that users can reach"):
-        make_plan(Experiment(file="f", title="t", document={}), spec)
+        planned(Experiment(file="f", title="t", document={}), spec)
 
 
 def test_a_short_recovery_is_noted() -> None:
     """A recovery phase that cannot hold ten good seconds is told before the run."""
     given = experiment({"fault": "pause", "target": {"node": "meet-e1"}, "duration": 1})
     short = given.model_copy(update={"phases": PhaseSpec(recovery=4)})
-    notes = make_plan(short, twin()).notes
+    notes = planned(short, twin()).notes
     assert any("a phase of 4 s cannot show it" in note for note in notes)

@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from experiment_twin import twin
+from experiment_twin import planned, twin
 
 from chaos.errors import InvalidInput
 from chaos.experiment import policyfile
 from chaos.experiment.document import load
-from chaos.experiment.plan import make_plan
 from chaos.experiment.policy import hosts, rulings
 from chaos.experiment.policyfile import VARIABLE, docker_context, load_policy
 from chaos.model.policy import Policy
@@ -50,7 +49,7 @@ def read(tmp_path: Path) -> Any:
 def said(
     policy: Policy, experiment: str = "network_congestion", *, spec: StackSpec | None = None, **facts: Any
 ) -> dict[str, tuple[bool, str]]:
-    plan = make_plan(load(experiment), spec or twin())
+    plan = planned(load(experiment), spec or twin())
     known: dict[str, Any] = {"stack": "embedded", "context": "default", "now": MONDAY_TEN} | facts
     return {one.rule: (one.allowed, one.says) for one in rulings(policy, plan, **known)}
 

@@ -126,9 +126,9 @@ def test_slow_reader_needs_late_answers_from_living_servers() -> None:
 
 def test_corrupt_needs_changed_bytes_and_ends_with_them() -> None:
     """The count of changed bytes grew during the fault, and stands still after it."""
-    before = {"changed": 5, "now": 0, **THROUGH}
+    before = {"counted": 5, "now": 0, **THROUGH}
     fault = Corrupt(**AT, probability=0.1)
-    assert fault.evidence(before, [{"changed": 7, "now": 1, **THROUGH}]).bit
-    assert not fault.evidence(before, [{"changed": 5, "now": 0, **THROUGH}]).bit
-    assert fault.healed(before, {"changed": 9, "now": 1, **THROUGH}).bit
-    assert not fault.healed(before, {"changed": 9, "now": 0, **THROUGH}).bit
+    assert fault.evidence(before, [{"counted": 7, "now": 1, **THROUGH}]).bit
+    assert not fault.evidence(before, [{"counted": 5, "now": 0, **THROUGH}]).bit
+    assert fault.healed(before, {"counted": 9, "now": 1, **THROUGH}).bit
+    assert not fault.healed(before, {"counted": 9, "now": 0, **THROUGH}).bit

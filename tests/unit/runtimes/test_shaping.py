@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import statistics
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.runtimes.shaping import QUEUE_S, SEGMENT, Bucket, Effect, Impairment, lost_segments
+from chaos.model.bursts import gilbert_elliott
+from chaos.runtimes.shaping import QUEUE_S, SEGMENT, SPREADS, Bucket, Chain, Effect, Impairment, lost_segments
 
 
 class Clock:
@@ -98,6 +101,46 @@ def test_delay_has_mean_and_deviation_asked_for() -> None:
     assert abs(statistics.pstdev(draws) - 10) < 1
     assert 0 <= min(draws) <= max(draws) <= 140
     assert Impairment(Effect(delay_ms=7), "seed", None).delay_s() == 0.007
+
+
+@pytest.mark.parametrize("distribution", sorted(SPREADS))
+def test_every_distribution_has_the_mean_and_the_deviation_asked_for(distribution: str) -> None:
+    """Whatever its shape; and the clip holds for all of them."""
+    one = Impairment(Effect(delay_ms=100, jitter_ms=10, distribution=distribution), "seed", None)
+    draws = [one.delay_s() * 1000 for _ in range(8000)]
+    assert abs(statistics.fmean(draws) - 100) < 1
+    assert abs(statistics.pstdev(draws) - 10) < 1
+    assert 0 <= min(draws) <= max(draws) <= 140
+
+
+def test_a_pareto_delay_has_rare_long_ones() -> None:
+    """Most are below the mean, and the longest are further from it than the shortest."""
+    one = Impairment(Effect(delay_ms=100, jitter_ms=10, distribution="pareto"), "seed", None)
+    draws = sorted(one.delay_s() * 1000 for _ in range(8000))
+    assert statistics.median(draws) < 98
+    assert draws[-80] - 100 > 2 * (100 - draws[80])
+
+
+@pytest.mark.parametrize(("loss", "burst", "density"), [(0.1, 5.0, 1.0), (0.02, 20.0, 1.0), (0.1, 10.0, 0.5)])
+def test_a_chain_loses_the_asked_share_in_bursts_of_the_asked_length(loss: float, burst: float, density: float) -> None:
+    """Over 400,000 packets; where a bad state loses all, losses in a row are as long as it is."""
+    effect = Effect(burst_loss=loss, burst=burst, density=density)
+    chain = Chain(effect, random.Random(7))
+    lost = [chain.loses() for _ in range(400_000)]
+    assert statistics.fmean(lost) == pytest.approx(loss, rel=0.1)
+    if density == 1:
+        runs = sum(now and not before for before, now in itertools.pairwise([False, *lost]))
+        assert sum(lost) / runs == pytest.approx(burst, rel=0.1)
+    assert (gilbert_elliott(loss, burst, density)[1]) == 1 / burst
+
+
+def test_stalls_come_in_bursts() -> None:
+    """On a stream each lost segment is a stall, and they lie side by side."""
+    one = Impairment(Effect(burst_loss=0.1, burst=20), "seed", None)
+    found = one.stalls(SEGMENT * 50_000)
+    assert len(found) == pytest.approx(5000, rel=0.3)
+    beside = sum(after - before == SEGMENT for before, after in itertools.pairwise(found))
+    assert beside > 0.85 * len(found)
 
 
 def test_same_seed_same_draws() -> None:

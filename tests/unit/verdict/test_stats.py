@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.verdict.stats import exceedance, needed, quantile, quantile_interval, wilson
+from chaos.verdict.stats import (
+    exceedance,
+    holm,
+    needed,
+    quantile,
+    quantile_interval,
+    sign_flip,
+    subset_means,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(
@@ -86,3 +96,39 @@ def test_seven_against_none_is_no_chance() -> None:
     assert exceedance(7, 7) == pytest.approx(1 / 128)
     assert exceedance(6, 6) > 0.01
     assert exceedance(0, 5) == pytest.approx(1.0)
+
+
+def test_sign_flip_of_fishers_darwin_data() -> None:
+    """Fisher's example, fifteen pairs of maize: 863 of 32768 patterns are as large (The Design, section 21)."""
+    darwin = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
+    assert sign_flip(darwin) == 863 / 32768
+
+
+def test_sign_flip_of_one_direction_is_as_small_as_it_gets() -> None:
+    """Eight differences of one sign: one pattern of 256; none: no evidence."""
+    assert sign_flip([1.0] * 8) == 1 / 256
+    assert sign_flip([]) == 1.0
+
+
+@given(st.lists(st.floats(-10, 10), min_size=1, max_size=8))
+def test_sign_flip_is_a_chance(differences: list[float]) -> None:
+    """It lies between the smallest there is and one, whatever the differences."""
+    assert 2.0 ** -len(differences) <= sign_flip(differences) <= 1.0
+
+
+@pytest.mark.parametrize("function", [sign_flip, subset_means])
+def test_too_many_differences_are_refused(function: Callable[[list[float]], object]) -> None:
+    """Twenty are a second's work; more are an error and no endless wait."""
+    with pytest.raises(ValueError, match="20 at most"):
+        function([0.0] * 21)
+
+
+def test_subset_means_are_all_of_them_in_order() -> None:
+    """Of three values the seven means."""
+    assert subset_means([1.0, 2.0, 6.0]) == [1.0, 1.5, 2.0, 3.0, 3.5, 4.0, 6.0]
+
+
+def test_holm_gives_the_textbook_values() -> None:
+    """Each chance times how many are left, never below the one before it, in the order given."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []

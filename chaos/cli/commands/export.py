@@ -1,0 +1,36 @@
+"""`chaos export`: a record as lines of JSON."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from chaos.cli.arguments import runs_option
+from chaos.cli.base import Command
+from chaos.cli.runs import LATEST, find_run
+from chaos.cli.table import BY_NAME
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXAMPLE = "chaos export > events.ndjson\nchaos export latest | jq 'select(.type == \"fault\")'"
+
+
+@click.command("export", cls=Command, short_help=BY_NAME["export"].says, example=EXAMPLE)
+@click.argument("run", default=LATEST)
+@runs_option
+def command(run: str, runs_dir: Path) -> None:
+    """Print the events of RUN (latest, a name under runs/ or a directory), in order of time, one JSON object a line.
+
+    Bytes become `{"base64": ...}`; a file that ends in the middle of an event is told on stderr.
+    """
+    directory = find_run(run, runs_dir)
+    from chaos.record import as_json, read_log
+
+    log = read_log(directory)
+    for event in log.events:
+        click.echo(as_json(event))
+    for name in log.truncated:
+        sys.stderr.write(f"note: events/{name} ends in the middle of an event\n")

@@ -1,0 +1,160 @@
+"""Who carries what here: each carrier is tried before a run, and one that cannot says why.
+
+A carrier is found by trying it (rules in a throw-away network namespace, a file of the container's cgroup), never by
+assuming it. The order is that of precision: the first that works is taken. What can be refused without a look, because
+a runtime has no such thing at all, is refused in the same words, so that a plan lists everything that was thought of.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chaos.model.carrier import Ask, Survey, Tried
+from chaos.model.link import LinkEffect
+from chaos.model.stack import Container
+from chaos.runtimes import sandbox
+
+
+def _works(_: Ask) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """Something that can do harm, and take it back."""
+
+    name: str
+    does: frozenset[str]
+    """`Ask.what` of all that it may do."""
+    says: str = ""
+    """For the plan, where the name alone does not say it."""
+    why_not: Callable[[Ask], str] = _works
+    """What keeps it from an ask of these on this machine; empty: it works."""
+    once: str = ""
+    """Of carriers with the same word a link can have only one at a time: their effects do not add up."""
+
+    @property
+    def words(self) -> str:
+        return self.says or self.name
+
+    def refused(self, why: str) -> Carrier:
+        """The same where a runtime has no place for it."""
+        return replace(self, why_not=lambda _: why)
+
+    def given(self, condition: Callable[[], str]) -> Carrier:
+        """The same where something else has to work first."""
+        return replace(self, why_not=lambda ask: condition() or self.why_not(ask))
+
+
+def _node(name: str, does: str, says: str) -> Carrier:
+    return Carrier(name, frozenset({does}), says)
+
+
+def _in_kernel(ask: Ask, *, netem: bool = False) -> str:
+    from chaos.runtimes import docker_shape  # noqa: PLC0415 - what a stack of processes never needs
+
+    return docker_shape.why_not(ask.effect, netem=netem) if ask.effect is not None else ""
+
+
+def _cuts(_: Ask) -> str:
+    from chaos.runtimes import kernel_cut  # noqa: PLC0415 - as above
+
+    return kernel_cut.why_not()
+
+
+def _boxed(carrier: Carrier) -> Carrier:
+    """The same in a sandbox, which has to be there first."""
+    return replace(carrier, why_not=lambda ask: sandbox.why_not(lambda: carrier.why_not(ask)))
+
+
+def _engine() -> str:
+    return _engine_at(os.environ.get("DOCKER_HOST", ""))
+
+
+@functools.cache
+def _engine_at(_: str) -> str:
+    from chaos.errors import ChaosError  # noqa: PLC0415 - as below
+    from chaos.runtimes.docker_engine import Engine  # noqa: PLC0415 - the engine's library takes a while to import
+
+    try:
+        Engine().close()
+    except ChaosError as error:
+        return error.message
+    return ""
+
+
+NETEM = Carrier(
+    "netem",
+    frozenset({"delay", "reordering", "duplication", "loss", "burst loss", "corruption"}),
+    why_not=functools.partial(_in_kernel, netem=True),
+    once="class",
+)
+NFQUEUE = Carrier(
+    "NFQUEUE", frozenset({"delay", "reordering", "duplication", "burst loss"}), why_not=_in_kernel, once="queue"
+)
+IPTABLES = Carrier("iptables", frozenset({"loss", "silent cut", "loud cut"}), why_not=_in_kernel)
+HTB = Carrier("htb", frozenset({"rate"}), why_not=_in_kernel, once="class")
+KERNEL = (NETEM, NFQUEUE, IPTABLES, HTB)
+"""What meets packets, the most exact first."""
+SS = Carrier("ss", frozenset({"reset"}), "ss -K", why_not=_cuts)
+STREAMS = frozenset(
+    {"delay", "loss", "burst loss", "rate", "silent cut", "loud cut", "reset", "freeze", "corruption", "slow reading"},
+)
+PACKETS = frozenset({"reordering", "duplication"})
+PROXY = Carrier(
+    "proxy",
+    STREAMS | PACKETS,
+    "link proxy, on live connections",
+    lambda ask: NO_PACKETS if ask.what in PACKETS else "",
+)
+
+NO_PACKETS = "it carries a stream of bytes, in which nothing comes twice or out of turn"
+NO_NAMESPACE = "the packets of processes can be met only in a network namespace of their own (--sandbox)"
+NO_PROXY = "no link proxy stands between containers"
+NO_STOP = "containers are not asked to end here; server_loss kills them"
+
+SUPERVISOR = (
+    _node("supervisor", "lifecycle", "SIGKILL by the supervisor"),
+    _node("supervisor", "stopping", "SIGTERM, then SIGKILL, by the supervisor"),
+    _node("supervisor", "pausing", "SIGSTOP by the supervisor"),
+    _node("supervisor", "throttling", "SIGSTOP and SIGCONT in turn by the supervisor"),
+)
+PROCESS: tuple[Carrier, ...] = (*(one.refused(NO_NAMESPACE) for one in KERNEL), PROXY, *SUPERVISOR)
+IN_SANDBOX: tuple[Carrier, ...] = (*(_boxed(one) for one in (*KERNEL, SS)), PROXY, *SUPERVISOR)
+DOCKER: tuple[Carrier, ...] = (
+    *(one.given(_engine) for one in KERNEL),
+    PROXY.refused(NO_PROXY),
+    _node("engine", "lifecycle", "SIGKILL by the engine").given(_engine),
+    _node("engine", "stopping", "SIGTERM by the engine").refused(NO_STOP),
+    _node("engine", "pausing", "the engine's pause (cgroup freezer)").given(_engine),
+    _node("cgroup", "throttling", "processor quota in the container's cgroup").given(_engine),
+)
+SANDBOX = "sandbox"
+"""Stands for the runtime `process` in a private network."""
+RUNTIMES = {"process": PROCESS, SANDBOX: IN_SANDBOX, "docker": DOCKER}
+
+
+def survey(runtime: str, asks: Iterable[Ask], containers: Mapping[str, Container] | None = None) -> Survey:
+    """Try every carrier of a runtime for each of these asks; touches nothing that was there before."""
+    return Survey({ask: _tried(runtime, ask, containers or {}) for ask in dict.fromkeys(asks)})
+
+
+def shares(effect: LinkEffect) -> dict[str, LinkEffect]:
+    """What of an effect each agent of a sandbox carries: `kernel`, and for what the kernel cannot do, `proxy`."""
+    given: dict[str, dict[str, Any]] = {}
+    for ask in Ask.parts(effect):
+        able = [one for one in IN_SANDBOX if ask.what in one.does]
+        agent = "proxy" if next((one for one in able if not one.why_not(ask)), PROXY) is PROXY else "kernel"
+        given.setdefault(agent, {}).update(ask.effect.model_dump(exclude_defaults=True) if ask.effect else {})
+    return {agent: LinkEffect.model_validate(figures) for agent, figures in given.items()}
+
+
+def _tried(runtime: str, ask: Ask, containers: Mapping[str, Container]) -> tuple[Tried, ...]:
+    kind = "shaping" if ask.effect is not None else ask.what
+    lacking = {node: one.lacks[kind] for node, one in containers.items() if kind in one.lacks}
+    able = [one for one in RUNTIMES[runtime] if ask.what in one.does]
+    return tuple(Tried(carrier=one.words, why_not=one.why_not(ask), not_on=lacking, once=one.once) for one in able)
