@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from chaos.model.stack import Bounds
     from chaos.verdict.history import History, Op
 
-LEVEL = 0.05
-"""Chance of a false alarm in a run, over all flows."""
 FLOWS = {
     "getting in": (("join", "rejoin", "resume"), "join_s"),
     "leaving": (("leave",), "leave_s"),
@@ -45,6 +43,8 @@ FLOWS = {
 WINDOWS = 8
 MARGIN = 1.5
 POINT = 0.01
+LEVEL = 0.05
+"""The chance of a false alarm that is accepted, over all flows."""
 FLOOR_S = 0.025
 """A slower answer that nobody feels is no harm: what a busy machine adds by itself, and far below any deadline."""
 ENOUGH = 24
@@ -172,10 +172,10 @@ def _latencies(
     found: CheckFindings,
 ) -> None:
     found.judged += len(figures)
-    corrected = holm([chance for chance, _, _ in figures.values()])
-    for (flow, (chance, first, after)), p in zip(figures.items(), corrected, strict=True):
+    together = holm([chance for chance, _, _ in figures.values()])
+    for (flow, (chance, first, after)), corrected in zip(figures.items(), together, strict=True):
         found.figures[flow] = {"p": round(chance, 4), "before_s": round(first, 4), "during_s": round(after, 4)}
-        if p <= LEVEL:
+        if corrected <= LEVEL:
             says = (
                 f"{flow}: p95 of those whom no fault reached went from {1000 * first:.0f} ms to {1000 * after:.0f} ms, "
                 f"more than {MARGIN:g} times (chance does that in {100 * chance:.1f} of 100 runs)"

@@ -5,12 +5,9 @@ from __future__ import annotations
 import random
 
 from histories import Record, findings
-from hypothesis import given
-from hypothesis import strategies as st
 
 from chaos.model.verdict import Outcome
 from chaos.verdict.findings import witness
-from chaos.verdict.stats import holm, sign_flip
 
 PASS, FAIL, INCONCLUSIVE = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE
 
@@ -83,20 +80,3 @@ def test_the_null_target_s_own_slowness_is_not_the_stack_s() -> None:
         late = 0.3 if 10 <= t < 20 else 0.001
         record.add(t + late, "ok", "null", intended_ns=(1000 * 10 + number) * 10**8)
     assert findings("M12", record).outcome is PASS
-
-
-@given(st.lists(st.floats(-5, 5), min_size=1, max_size=8))
-def test_sign_flips_of_both_sides_cover_everything(differences: list[float]) -> None:
-    """The chance lies between 2^-n and 1, and the two sides together are at least 1."""
-    p = sign_flip(differences)
-    assert 2 ** -len(differences) <= p <= 1
-    assert p + sign_flip([-one for one in differences]) >= 1
-
-
-def test_known_values_of_the_tests() -> None:
-    """Eight of eight is 1/256; Holm stops at the first that does not hold."""
-    assert sign_flip([1.0] * 8) == 1 / 256
-    assert sign_flip([1.0, -1.0]) == 0.75
-    assert [p <= 0.05 for p in holm([0.01, 0.04, 0.03])] == [True, False, False]
-    assert [p <= 0.05 for p in holm([0.01, 0.02, 0.03])] == [True, True, True]
-    assert holm([]) == []

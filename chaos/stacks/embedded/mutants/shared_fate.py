@@ -11,13 +11,13 @@ from websockets.exceptions import ConnectionClosed
 from chaos.stacks.embedded.store import Call, Store
 
 SERVICE = "store"
-ROUNDS = 4
+ROUNDS = 8
 PATIENCE_S = 0.2
 """A node that does not answer is waited for no longer than this in each round."""
 
 
 def mutate(base: type[Store]) -> type[Store]:
-    """Let every node vote, in four rounds, before each answer to a gateway."""
+    """Let every node vote, in eight rounds, before each answer to a gateway."""
 
     class Entangled(base):  # type: ignore[valid-type,misc]
         def __init__(self, options: Any) -> None:
