@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING
 
 from chaos.load.editor import Editor
 from chaos.load.ending import DocumentEnd, end_rooms
+from chaos.load.fresh import EVERY_S, FreshReader
+from chaos.load.hold import Hold
 from chaos.load.observer import DocumentWatcher, RoomWatcher
 from chaos.load.participant import Rooms
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chaos.load.editor import Client
     from chaos.load.plan import Plan
     from chaos.load.world import World
 
@@ -33,6 +38,24 @@ class Crowd:
                 self.room_watchers.append(RoomWatcher(world, meetings, watcher))
             elif watcher.kind == "document" and documents:
                 self.document_watchers.append(DocumentWatcher(world, documents, watcher))
+        self.fresh = dict(self._fresh())
+        self._doors()
+
+    def _fresh(self) -> Iterator[tuple[str, FreshReader]]:
+        documents = sorted({editor.document for editor in self.editors})
+        for number, document in enumerate(documents):
+            editors = [editor for editor in self.editors if editor.document == document]
+            at_s = EVERY_S * (1 + number / len(documents))
+            yield document, FreshReader(self.world, editors[0].ways, document, editors, at_s)
+
+    def _doors(self) -> None:
+        """Who may hold a copy of a document waits for a fresh reader after a crash."""
+        doors: dict[str, Hold] = {}
+        clients: list[Client] = [*self.editors, *self.document_watchers]
+        for client in clients:
+            if client.document not in doors:
+                doors[client.document] = Hold(self.world, client.ways, client.document)
+            doors[client.document].add(client)
 
     def begin(self) -> None:
         """Start the plan's clock and let them come."""
@@ -43,6 +66,7 @@ class Crowd:
             *(watcher.run() for watcher in self.room_watchers),
             *(watcher.run() for watcher in self.document_watchers),
             *(editor.run() for editor in self.editors),
+            *(reader.run() for reader in self.fresh.values()),
         ):
             world.spawn(work)
         if self.rooms is not None:
@@ -76,7 +100,9 @@ class Crowd:
             for document in sorted({editor.document for editor in self.editors}):
                 editors = [editor for editor in self.editors if editor.document == document]
                 watchers = [watcher for watcher in self.document_watchers if watcher.document == document]
-                ends.append(DocumentEnd(world, world.documents, document, editors, watchers).run())
+                ends.append(
+                    DocumentEnd(world, world.documents, document, editors, watchers, self.fresh[document]).run()
+                )
         await asyncio.gather(*ends)
 
     def live(self) -> dict[str, int]:

@@ -136,7 +136,7 @@ class Scribe:
     def end_all(self) -> None:
         """Close what is open: the load ended."""
         for op in list(self.open.values()):
-            if op.f in ("roster", "tokens", "view", "cold_read"):
+            if op.f in ("roster", "tokens", "reread", "view", "crash_read", "cold_read"):
                 op.gap("load ended")
             else:
                 op.info("load ended")

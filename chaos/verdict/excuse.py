@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from chaos.model.stack import Bounds
+    from chaos.verdict.documents import Document
     from chaos.verdict.history import History, Op
 
 
@@ -23,3 +24,12 @@ def excused(history: History, bounds: Bounds, op: Op, *, until_ns: int | None = 
 def quiet(history: History, bounds: Bounds, start_ns: int, end_ns: int) -> bool:
     """Whether no fault at all, whomever it reaches, overlaps this span."""
     return not any(fault.harms(start_ns, end_ns, bounds.grace_s) for fault in history.faults)
+
+
+def blind(history: History, bounds: Bounds, document: Document) -> bool:
+    """Whether an observer may have seen something that the record does not tell, and no fault explains why."""
+    return any(
+        not seen.whole
+        and not (seen.gaps and all(gap.outcome == "gap" and excused(history, bounds, gap) for gap in seen.gaps))
+        for seen in document.observers.values()
+    )

@@ -43,6 +43,9 @@ class CheckFindings:
     """Nothing was planned that could tell (the load ended first, both twins failed): says nothing either way."""
     violations: list[Violation] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    moot: str = ""
+    """Not empty: the record itself says that nothing here could break this invariant, and why: the stack promises
+    nothing of the kind, or no fault touched what it is about. Such a check has no line unless a rule asks for one."""
     figures: dict[str, Any] = field(default_factory=dict)
 
     def because(self, reason: str) -> None:
@@ -71,6 +74,8 @@ class Check:
     wanted: Callable[[LoadSpec], bool]
     """Whether a load has the flow that this check judges."""
     kind: Kind = Kind.SAFETY
+    faults: tuple[str, ...] = ()
+    """Not empty: it judges what only these faults bring about, and is wanted where the method injects one."""
 
 
 def witness(history: History, violation: Violation) -> Witness:

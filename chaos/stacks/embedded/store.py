@@ -15,6 +15,7 @@ import msgpack
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Response
 
+from chaos.stacks.embedded import mutants
 from chaos.stacks.embedded.appendlog import AppendLog
 from chaos.stacks.embedded.leases import Denied, Leases, Record, Session
 from chaos.stacks.embedded.serving import Node, arguments, log, push, start
@@ -31,7 +32,8 @@ class Store(Node):
     def __init__(self, options: Any) -> None:
         super().__init__("store", options)
         self._log = AppendLog(Path(options.data) / "store.log")
-        self._leases = Leases(time.monotonic, lambda record: self._log.append(msgpack.packb(record)))
+        leases = mutants.select(options.mutant, "store", Leases)
+        self._leases = leases(time.monotonic, lambda record: self._log.append(msgpack.packb(record)))
         self._updates: dict[str, list[bytes]] = {}
         self._loaded = False
 
@@ -101,8 +103,7 @@ class Store(Node):
             case "locate":
                 return _place(self._leases.locate(call["key"], call["service"], call["region"]))
             case "owners":
-                owners = self._leases.owners()
-                return {key: owners.get(key, "") for key in call["keys"]}
+                return self._leases.owners_of(call["keys"])
             case "hello":
                 log(f"{call['node']} says hello as {call['session']}")
                 return self._leases.hello(*(call[k] for k in ("session", "node", "service", "region", "ended")))
@@ -134,6 +135,7 @@ def _place(session: Session | None) -> dict[str, str] | None:
 async def main() -> None:
     """Start the store."""
     parser = arguments("store")
+    parser.add_argument("--mutant", default="")
     parser.add_argument("--data", required=True, help="directory of the log, kept over restarts")
     await Store(parser.parse_args()).run()
 

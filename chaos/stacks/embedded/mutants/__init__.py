@@ -9,11 +9,16 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pycrdt import Array, Doc
 
 from chaos.stacks.embedded.serving import log
 
 T = TypeVar("T")
+ROOT = "tokens"
+"""The shared array that the load writes to."""
 
 
 def names() -> list[str]:
@@ -34,3 +39,19 @@ def select(name: str, service: str, base: type[T]) -> type[T]:
     log(f"!!! MUTANT {name} IS ON: this node is broken on purpose: {module.__doc__}")
     mutated: type[T] = module.mutate(base)
     return mutated
+
+
+def rewritten(state: bytes, change: Callable[[Any], None]) -> bytes:
+    """The update that makes of a document, given as one update, what `change` makes of its tokens."""
+    doc: Doc[Any] = Doc()
+    doc.apply_update(state)
+    before = doc.get_state()
+    change(doc.get(ROOT, type=Array))
+    return doc.get_update(before)
+
+
+def tokens_of(state: bytes) -> list[str]:
+    """The tokens of a document that is given as one update."""
+    doc: Doc[Any] = Doc()
+    doc.apply_update(state)
+    return list(doc.get(ROOT, type=Array))
