@@ -12,6 +12,7 @@ Source: `docs/checks.md`; fencing: Burrows, The Chubby lock service (OSDI 2006);
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from chaos.verdict import words
@@ -85,7 +86,10 @@ def _judge(
     left = _settled(document, one.tokens - other.tokens, due)
     right = _settled(document, other.tokens - one.tokens, due)
     if left and right:
-        found.violations.append(_violation(history, document, (one, left), (other, right)))
+        violation = _violation(history, document, (one, left), (other, right))
+        late = due - int(bounds.convergence_s * NS)
+        settled = all(_told(document, token) <= late for token in (left, right))
+        found.violations.append(replace(violation, timed=not settled))
     return len(nodes) > 1
 
 
@@ -100,11 +104,15 @@ def _settled(document: Document, tokens: frozenset[str], due: int) -> str:
     return first[1] if first[0] <= due else ""
 
 
+def _told(document: Document, token: str) -> int:
+    op = document.edits[token]
+    return op.end.t_ns if op.end else op.begin.t_ns
+
+
 def _violation(history: History, document: Document, *sides: tuple[_Read, str]) -> Violation:
     story: list[tuple[int, str]] = []
     for read, token in sides:
-        op = document.edits[token]
-        told_ns = op.end.t_ns if op.end else op.begin.t_ns
+        op, told_ns = document.edits[token], _told(document, token)
         story.append((told_ns, f"{words.who(op.begin)} was told {token} is saved{words.answer(op)}"))
         told = f"a fresh reader{words.via(read.op.begin.region)} has {token}"
         lacks = next(other for _, other in sides if other != token)
@@ -114,7 +122,7 @@ def _violation(history: History, document: Document, *sides: tuple[_Read, str]) 
     story += words.fault_story(history, since, at_ns)
     left, right = (f"{token}{_by(read)}" for read, token in sides)
     says = f"{document.key} is two documents at {words.at(history, at_ns)}: {left} and {right}, neither has the other's"
-    return Violation(since, says, tuple(story), timed=True)
+    return Violation(since, says, tuple(story))
 
 
 def _by(read: _Read) -> str:

@@ -2,8 +2,8 @@
 
 Invariant: from an edit that nobody has answered yet to the next acknowledgement of any edit of the document pass at
 most two deadlines (2 x `edit_s`), counted only while somebody tries.
-Violation: a longer time. What overlaps a fault that reaches the document or those who tried is cut out of that time
-(excused); the rest of it is judged. Timed.
+Violation: a longer time. What overlaps a fault that reaches the document, or all of those who tried, is cut out of that
+time (excused); the rest of it is judged. Timed.
 Inconclusive: edits without an end in the record. Unjudged: a document whose few tries the end of the load cut off.
 Source: `docs/checks.md`; availability as the longest gap between successes, not as a mean.
 """
@@ -101,7 +101,8 @@ def _without_faults(
     nodes = {node for op in ops for node in op.nodes}
     parts = [stall]
     for fault in history.faults:
-        if not any(fault.reaches(region=region, nodes=nodes, key=key) for region in regions):
+        # Of a fault at one entry, those who came in through another should not have felt a thing.
+        if not all(fault.reaches(region=region, nodes=nodes, key=key) for region in regions):
             continue
         until = stall.end_ns if fault.off_ns is None else fault.off_ns + int(bounds.grace_s * NS)
         parts = [rest for part in parts for rest in _cut(part, fault.start_ns, until)]
