@@ -65,6 +65,11 @@ class Document:
     deleted: dict[str, Op] = field(default_factory=dict)
     """Token -> its delete, unless that was certainly not made."""
 
+    def deleted_by(self, token: str, t_ns: int) -> bool:
+        """Whether somebody had begun to delete a token by then."""
+        op = self.deleted.get(token)
+        return op is not None and op.begin.t_ns <= t_ns
+
     def lists(self) -> Iterable[tuple[Op, list[str]]]:
         """The reads that came as whole lists: after crashes, and cold."""
         for read in (*self.crash, *self.cold):
@@ -78,8 +83,9 @@ class Document:
         yield from self.fresh.values()
 
     def starved(self) -> bool:
-        """Whether a cold read is missing, or none was made."""
-        return not self.cold or any(cold_tokens(read) is None for read in self.cold)
+        """Whether a cold read is missing, or none was made; or the record lost the end of a read after a crash."""
+        missing = any(cold_tokens(read) is None for read in self.cold)
+        return not self.cold or missing or any(read.outcome == "open" for read in self.crash)
 
     def acknowledged(self) -> Iterable[tuple[str, Op]]:
         """The tokens that the stack promised to keep."""

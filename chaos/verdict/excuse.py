@@ -27,7 +27,12 @@ def quiet(history: History, bounds: Bounds, start_ns: int, end_ns: int) -> bool:
 
 
 def blind(history: History, bounds: Bounds, document: Document) -> bool:
-    """Whether an observer may have seen something that the record does not tell, and no fault explains why."""
+    """Whether an observer may have seen something that the record does not tell, and no fault explains why.
+
+    Fresh readers count where the record itself is damaged; one that could not get in has seen nothing.
+    """
+    if any(seen.broken_ns or any(look.outcome == "open" for look in seen.looks) for seen in document.fresh.values()):
+        return True
     return any(
         not seen.whole
         and not (seen.gaps and all(gap.outcome == "gap" and excused(history, bounds, gap) for gap in seen.gaps))

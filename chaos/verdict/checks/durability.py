@@ -60,7 +60,6 @@ def _durable(document: Document) -> list[tuple[int, str]]:
         (op.end.t_ns, token)
         for token, op in document.edits.items()
         if op.outcome == "ok" and op.end is not None and _level(op.end.value) == "durable"
-        if token not in document.deleted
     )
 
 
@@ -99,7 +98,9 @@ def _judge(
         why = "the fresh client could not read" if kept is None else "another fault was on as a fresh client read"
         found.because(f"{document.key}: {why} after {crash.name}")
         return crash
-    due = durable[: bisect_right(durable, (cut_ns, ""))]
+    read_ns = history.seen_until(read)
+    promised = durable[: bisect_right(durable, (cut_ns, ""))]
+    due = [(t_ns, token) for t_ns, token in promised if not document.deleted_by(token, read_ns)]
     have = set(kept)
     lost = [(t_ns, token) for t_ns, token in due if token not in have]
     found.judged += len(due)

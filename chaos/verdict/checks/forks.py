@@ -5,7 +5,8 @@ at least one holds everything that the other has had for longer than `visibility
 nodes of which each has what the other lacks are two documents.
 Violation: each of the two lacks an acknowledged, undeleted token that the other holds and that was acknowledged more
 than `visibility_s` before either read began. Never excused: it is while the nodes do not hear each other that only one
-of them may take edits. Timed. Reads that the same node answered show one copy.
+of them may take edits. Timed, unless both tokens are older still by `convergence_s`: so late is no machine. Reads that
+the same node answered show one copy.
 Inconclusive: one of the two reads did not come, and no fault explains why. Excused: a fault kept it from coming.
 Source: `docs/checks.md`; fencing: Burrows, The Chubby lock service (OSDI 2006); Kleppmann (2016).
 """
@@ -83,8 +84,9 @@ def _judge(
     if len(nodes) == 1 and nodes != {""}:
         return False
     due = min(one.op.begin.t_ns, other.op.begin.t_ns) - int(bounds.visibility_s * NS)
-    left = _settled(document, one.tokens - other.tokens, due)
-    right = _settled(document, other.tokens - one.tokens, due)
+    until = max(history.seen_until(one.op), history.seen_until(other.op))
+    left = _settled(document, one.tokens - other.tokens, due, until)
+    right = _settled(document, other.tokens - one.tokens, due, until)
     if left and right:
         violation = _violation(history, document, (one, left), (other, right))
         late = due - int(bounds.convergence_s * NS)
@@ -93,12 +95,12 @@ def _judge(
     return len(nodes) > 1
 
 
-def _settled(document: Document, tokens: frozenset[str], due: int) -> str:
-    """The one of these that had been acknowledged first, if that was before `due`."""
+def _settled(document: Document, tokens: frozenset[str], due: int, until: int) -> str:
+    """The one of these, not deleted `until` then, that had been acknowledged first, if that was before `due`."""
     known = []
     for token in tokens:
         op = document.edits.get(token)
-        if op is not None and op.end is not None and is_acknowledged(op) and token not in document.deleted:
+        if op is not None and op.end is not None and is_acknowledged(op) and not document.deleted_by(token, until):
             known.append((op.end.t_ns, token))
     first = min(known, default=(due + 1, ""))
     return first[1] if first[0] <= due else ""

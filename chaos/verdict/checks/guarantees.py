@@ -65,7 +65,7 @@ def _judge_read(
     own, seen = [], []
     for token in (str(one) for one in lacks):
         op = document.edits.get(token)
-        if token in document.deleted:
+        if document.deleted_by(token, read.end.t_ns):
             continue
         if op is None or op.begin.user != read.begin.user:
             seen.append(token)
@@ -91,7 +91,8 @@ def _judge_observers(history: History, document: Document, found: CheckFindings,
         if known is not None:
             found.judged += 1
             counts["returns"] += 1
-            missing = sorted(known - first - document.deleted.keys())
+            back_ns = history.seen_until(chain.steps[0].look)
+            missing = sorted(token for token in known - first if not document.deleted_by(token, back_ns))
             if missing:
                 says = f"observer {chain.user} came back to {document.key} and no longer sees {_some(missing)}"
                 found.violations.append(_violation(history, document, missing[0], chain.steps[0].look, says))
@@ -115,11 +116,12 @@ def _walk(
     for step in chain.steps:
         there.difference_update(step.removed)
         there.update(step.inserted)
+        seen_ns = history.seen_until(step.look)
         for token in step.inserted:
             earlier = before.get(token, ())
             found.judged += bool(earlier)
             counts["edits_with_a_past"] += bool(earlier)
-            missing = [one for one in earlier if one not in there and one not in document.deleted]
+            missing = [one for one in earlier if one not in there and not document.deleted_by(one, seen_ns)]
             if missing:
                 says = (
                     f"observer {chain.session} sees {token} in {document.key}, and not {missing[0]}, "

@@ -4,7 +4,7 @@ Invariant: whenever two reads of a document both hold a and b, both show them in
 specification); and what one session wrote after an earlier edit of its own had been acknowledged stands behind it.
 Violation: two reads that show a pair in opposite orders, or a read that shows an own run turned round. Never excused.
 The last cold read is what all other reads are held against, pair by pair; tokens that it lacks (deleted, or lost) are
-held against the look before of the same session.
+held against the look before of the same session. A token that is there after its delete is D6's.
 Inconclusive: a cold read did not come; an observer's look did not, and no fault explains why; there was one read only.
 Source: Attiya et al., Specification and complexity of collaborative text editing (PODC 2016).
 """
@@ -50,7 +50,7 @@ def run(history: History, bounds: Bounds) -> CheckFindings:
 
 def _judge(history: History, document: Document, reads: list[tuple[Op, list[str]]], found: CheckFindings) -> None:
     last, tokens = max(reads, key=lambda pair: pair[0].begin.t_ns)
-    rank = {token: at for at, token in enumerate(tokens)}
+    rank = {token: at for at, token in enumerate(tokens) if token not in document.deleted}
     turned = [pair for read, other in reads if read is not last and (pair := _against(rank, other, read, last))]
     chains = [chain for chain in document.chains() if chain.steps]
     turned += [pair for chain in chains if (pair := _in_chain(rank, chain, last))]

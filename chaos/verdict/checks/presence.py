@@ -69,6 +69,9 @@ def run(history: History, bounds: Bounds) -> CheckFindings:
     if came and not any(looks.times or looks.harmed for looks in documents.values()):
         found.moot = "the backend shows no presence"
         return found
+    if lost := sum(op.outcome == "open" for op in history.of("reread")):
+        found.inconclusive += lost
+        found.because(f"{lost} fresh reads have no end in the record")
     for gone in _ended(history):
         _judge(history, bounds, gone, documents.get(gone.event.key, _Looks()), found)
     if found.unjudged:

@@ -49,12 +49,12 @@ def _judge(history: History, bounds: Bounds, key: str, ops: Sequence[Op], found:
     kept = [part for stall in stalls for part in _without_faults(history, bounds, key, ops, stall, bound)]
     worst = max(kept, key=lambda part: part.end_ns - part.start_ns, default=None)
     seconds = (worst.end_ns - worst.start_ns) / NS if worst else 0.0
-    if worst is not None and seconds > bound / NS:
-        found.judged += 1
-        found.violations.append(_violation(history, key, ops, worst, bound / NS))
-    elif lost := sum(op.outcome == "open" for op in ops):
+    if lost := sum(op.outcome == "open" for op in ops):
         found.inconclusive += 1
         found.because(f"{key}: {lost} edits have no end in the record")
+    elif worst is not None and seconds > bound / NS:
+        found.judged += 1
+        found.violations.append(_violation(history, key, ops, worst, bound / NS))
     elif not any(op.outcome == "ok" for op in ops):
         excused = any(stall.end_ns - stall.start_ns > bound for stall in stalls)
         found.excused += excused

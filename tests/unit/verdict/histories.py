@@ -107,7 +107,15 @@ class Record:
         known: dict[str, Any] = {"user": "e1", "key": "doc-1", "node": "doc-e1", "answer": {"level": "durable"}}
         return self.do("edit", t, t + 0.02 if done is None else done, outcome, value=token, intended=t, **known | parts)
 
-    def sight(self, t: float, tokens: list[str] | None, *, session: str = "o1.1", key: str = "doc-1") -> Record:
+    def sight(
+        self,
+        t: float,
+        tokens: list[str] | None,
+        *,
+        session: str = "o1.1",
+        key: str = "doc-1",
+        present: list[str] | None = None,
+    ) -> Record:
         """A document observer's look, recorded as the difference to its last; None: it did not come."""
         before = self.seen.setdefault((session, key), [])
         parts: dict[str, Any] = {
@@ -123,7 +131,43 @@ class Record:
             same += 1
         answer = {"splice": [same, len(before) - same, tokens[same:]], "n": len(tokens), "sha": sha(tokens)}
         before[:] = tokens
-        return self.do("tokens", t, t + 0.01, "obs", answer=answer, **parts)
+        shown = {} if present is None else {"present": present}
+        return self.do("tokens", t, t + 0.01, "obs", answer=answer | shown, **parts)
+
+    def reread(
+        self,
+        t: float,
+        tokens: list[str] | None,
+        *,
+        number: int,
+        user: str = "e1",
+        entry: str = "cn-east",
+        node: str = "doc-e1",
+        lacks: list[str] | None = None,
+        polite: bool = True,
+        key: str = "doc-1",
+    ) -> Record:
+        """A fresh client's read in a round; `lacks`: an editor's own, held against its open copy. None: a gap."""
+        parts: dict[str, Any] = {"user": user, "session": f"{user}.r{number}", "key": key, "region": entry}
+        parts["value"] = {"entry": entry, "round": number, "own": lacks is not None}
+        if tokens is None:
+            return self.do("reread", t, t + 0.05, "gap", **parts)
+        before = self.seen.setdefault((f"fresh {entry}", key), [])
+        answer: dict[str, Any] = {"splice": [0, len(before), tokens], "n": len(tokens), "sha": sha(tokens)}
+        answer |= {"polite": polite} | ({} if lacks is None else {"held": len(tokens), "lacks": lacks})
+        before[:] = tokens
+        return self.do("reread", t, t + 0.05, "obs", node=node, answer=answer, **parts)
+
+    def delete(self, t: float, token: str, done: float | None = None, outcome: str = "ok", **parts: Any) -> Record:
+        known: dict[str, Any] = {"user": "e1", "key": "doc-1", "node": "doc-e1", "answer": {"level": "durable"}}
+        return self.do("delete", t, t + 0.02 if done is None else done, outcome, value=token, **known | parts)
+
+    def crash(self, t: float, tokens: list[str] | None, *, done: float | None = None, key: str = "doc-1") -> Record:
+        """All clients are cut at `t`, and a fresh one reads; None: it could not."""
+        outcome = "gap" if tokens is None else "obs"
+        value = {"since_ns": ORIGIN + round(t * NS), "held": 4}
+        done = t + 2 if done is None else done
+        return self.do("crash_read", t + 0.1, done, outcome, user="k", key=key, value=value, answer=tokens)
 
     def cold(self, t: float, tokens: list[str] | None, *, region: str = "cn-north", key: str = "doc-1") -> Record:
         outcome = "gap" if tokens is None else "obs"

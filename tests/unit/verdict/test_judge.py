@@ -9,6 +9,7 @@ from runs import RULES, checks, clean
 from chaos.errors import ExitCode
 from chaos.model.verdict import CheckResult, Kind, Outcome, Verdict
 from chaos.verdict import checks as checks_room
+from chaos.verdict.checks import registry
 from chaos.verdict.findings import Check, CheckFindings
 from chaos.verdict.history import build
 from chaos.verdict.judge import judge
@@ -39,9 +40,9 @@ def test_a_clean_run_passes() -> None:
 
 
 def test_safety_is_judged_without_a_threshold() -> None:
-    """A rule only gives a check its line: all eight are judged anyway."""
+    """A rule only gives a check its line: all are judged anyway, but those whose fault nobody injected."""
     ids = {c.id for c in verdict(clean(), thresholds=()).checks if c.kind is Kind.SAFETY}
-    assert ids == {"M1", "M3", "M5", "M6", "D1", "D3", "D4", "D8"}
+    assert ids == {id_ for id_, check in registry().items() if not check.faults}
 
 
 def test_a_load_without_a_flow_leaves_its_checks_out() -> None:
