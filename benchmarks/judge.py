@@ -50,13 +50,17 @@ def synthesise(total: int = EVENTS, seed: int = 1) -> list[Any]:  # noqa: C901 -
             do("edit", t, 10**7, value=f"t{number}", answer={"level": "durable"}, **who)
         if number % 10 == 0:
             do("roster", t, 10**6, "obs", answer=[], user="w", session=f"w-{room}", key=room, region=region)
-        if number % 40 == 1:
+        if number % 41 == 1:
             since = looked.get(document, 0)
             looked[document] = len(mine)
             sha = hashlib.sha256("\n".join(mine).encode()).hexdigest()[:16]
-            answer = {"splice": [since, 0, mine[since:]], "n": len(mine), "sha": sha}
+            answer = {"splice": [since, 0, mine[since:]], "n": len(mine), "sha": sha, "present": []}
             who = {"user": "o", "session": f"o-{document}", "key": document, "region": region}
             do("tokens", t + 5 * 10**8, 10**6, "obs", answer=answer, **who)
+            for entry in ("cn-east", "cn-north"):
+                who = {"user": "r", "session": f"r-{number}-{entry}", "key": document, "region": entry}
+                value = {"entry": entry, "round": number}
+                do("reread", t + 6 * 10**8, 10**6, "obs", value=value, answer=answer | {"lacks": []}, **who)
         events.append(Event(len(events), t + 10**6, "ok", "null", "load", intended_ns=t))
         while len(events) < 8 * number:
             do("say", t + 5 * NS, 10**7, user=f"u{number}", session=f"u{number}.1", key=room, region=region)
