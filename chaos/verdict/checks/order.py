@@ -53,7 +53,7 @@ def _judge(history: History, document: Document, reads: list[tuple[Op, list[str]
     rank = {token: at for at, token in enumerate(tokens) if token not in document.deleted}
     turned = [pair for read, other in reads if read is not last and (pair := _against(rank, other, read, last))]
     chains = [chain for chain in document.chains() if chain.steps]
-    turned += [pair for chain in chains if (pair := _in_chain(rank, chain, last))]
+    turned += [pair for chain in chains if (pair := _in_chain(document, rank, chain, last))]
     turned += _own_runs(document, rank, last)
     if len(reads) + len(chains) > 1:
         found.judged += len(rank)
@@ -77,13 +77,13 @@ def _against(rank: dict[str, int], tokens: Iterable[str], read: Op, last: Op) ->
     return None
 
 
-def _in_chain(rank: dict[str, int], chain: Looks, last: Op) -> _Turned | None:
+def _in_chain(document: Document, rank: dict[str, int], chain: Looks, last: Op) -> _Turned | None:
     tokens: list[str] = []
     before: Step | None = None
     for step in chain.steps:
         end = step.start + len(step.removed)
         inserted = step.inserted
-        if before is not None and (pair := _swapped(step.removed, inserted)):
+        if before is not None and (pair := _swapped(document, step)):
             return _Turned(*pair, step.look, before.look)
         near = [*_nearest(rank, tokens, range(step.start - 1, -1, -1)), *inserted]
         near += _nearest(rank, tokens, range(end, len(tokens)))
@@ -102,13 +102,14 @@ def _nearest(rank: dict[str, int], tokens: Sequence[str], places: Iterable[int])
             return
 
 
-def _swapped(removed: Sequence[str], inserted: Sequence[str]) -> tuple[str, str] | None:
+def _swapped(document: Document, step: Step) -> tuple[str, str] | None:
     """A pair as the later look shows it, which the earlier one showed the other way round."""
-    if not removed or not inserted:
+    if not step.removed or not step.inserted:
         return None
-    at = {token: place for place, token in enumerate(removed)}
+    seen_ns = step.look.end.t_ns if step.look.end else step.look.begin.t_ns
+    at = {token: place for place, token in enumerate(step.removed) if not document.deleted_by(token, seen_ns)}
     highest, before = -1, ""
-    for token in inserted:
+    for token in step.inserted:
         place = at.get(token, -1)
         if 0 <= place < highest:
             return before, token

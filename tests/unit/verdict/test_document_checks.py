@@ -357,6 +357,15 @@ def test_a_document_that_takes_none_is_told() -> None:
     assert "took no edit from 28.0 s" in told("D11", typed(silent=(28, 60)))
 
 
+def test_a_stall_beside_documents_that_go_on_is_no_late_machine() -> None:
+    """Alone it is timed: our own machine may have stood still; not so where another document took edits meanwhile."""
+    record = typed(silent=(10, 25))
+    assert findings("D11", record).violations[0].timed
+    for second in range(3, 40):
+        record.edit(second, f"x{second}", user="e2", key="doc-2")
+    assert not findings("D11", record).violations[0].timed
+
+
 def test_what_a_fault_covers_is_cut_out_of_the_time() -> None:
     """A fault that reaches the document, or all who typed, excuses its part; what is left over is judged."""
     assert findings("D11", typed(silent=(10, 25)).fault(10, 16, keys=["doc-1"])).outcome is PASS

@@ -12,8 +12,6 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pycrdt import Array, Doc
-
 from chaos.stacks.embedded.serving import log
 
 T = TypeVar("T")
@@ -43,15 +41,26 @@ def select(name: str, service: str, base: type[T]) -> type[T]:
 
 def rewritten(state: bytes, change: Callable[[Any], None]) -> bytes:
     """The update that makes of a document, given as one update, what `change` makes of its tokens."""
-    doc: Doc[Any] = Doc()
-    doc.apply_update(state)
+    from pycrdt import Array  # noqa: PLC0415 - a clean node, which starts again while people wait, needs none of it
+
+    doc = _doc(state)
     before = doc.get_state()
     change(doc.get(ROOT, type=Array))
-    return doc.get_update(before)
+    update: bytes = doc.get_update(before)
+    return update
 
 
 def tokens_of(state: bytes) -> list[str]:
     """The tokens of a document that is given as one update."""
+    from pycrdt import Array  # noqa: PLC0415 - as above
+
+    doc = _doc(state)
+    return list(doc.get(ROOT, type=Array))
+
+
+def _doc(state: bytes) -> Any:
+    from pycrdt import Doc  # noqa: PLC0415 - as above
+
     doc: Doc[Any] = Doc()
     doc.apply_update(state)
-    return list(doc.get(ROOT, type=Array))
+    return doc
