@@ -8,8 +8,8 @@ from typing import Any
 from chaos.model.event import Event
 from chaos.model.experiment import Threshold
 from chaos.model.stack import Bounds
-from chaos.model.verdict import Place
-from chaos.verdict.findings import CheckFindings
+from chaos.model.verdict import Outcome, Place
+from chaos.verdict.findings import WITNESS_EVENTS, CheckFindings, witness
 from chaos.verdict.history import History, build
 
 NS = 1_000_000_000
@@ -212,3 +212,20 @@ def findings(name: str, record: Record, bounds: Bounds = BOUNDS) -> CheckFinding
     from chaos.verdict.checks import registry
 
     return registry()[name].run(record.history(), bounds)
+
+
+def told(name: str, record: Record) -> str:
+    """What a check says of its only violation, whose witness is short enough to be read."""
+    found = findings(name, record)
+    assert (found.outcome, len(found.violations)) == (Outcome.FAIL, 1)
+    shown = witness(record.history(), found.violations[0])
+    assert 2 <= len(shown.events) <= WITNESS_EVENTS
+    return shown.says
+
+
+def seen(*looks: list[str] | None) -> Record:
+    """`a` and `b` are written at 3 and 4 s; looks follow each second from 2 s on."""
+    record = Record().edit(3, "a").edit(4, "b")
+    for second, tokens in enumerate(looks, 2):
+        record.sight(second + 0.5, tokens)
+    return record
