@@ -35,14 +35,17 @@ SETTLE_S = 0.3
 
 
 class Share:
-    """Says yes to a share of its calls, evenly: one yes in each 1/share calls, at a random place of it."""
+    """Says yes to a share of its calls, evenly: one yes in each 1/share calls, at a random place of it.
 
-    def __init__(self, share: float, rng: random.Random) -> None:
+    `early`: the first yes comes at the first call.
+    """
+
+    def __init__(self, share: float, rng: random.Random, *, early: bool = False) -> None:
         self._share = share
         self._rng = rng
         self._sum = 0.0
         self._whole = 0
-        self._next = rng.random()
+        self._next = 0.0 if early else rng.random()
 
     def __call__(self) -> bool:
         self._sum += self._share
@@ -232,8 +235,8 @@ def _edits(
         length_s = window.back_s - window.off_s
         count = max(2, min(20, round(length_s / load.edit_every_s)))
         times += [(window.off_s + length_s * (step + 1) / (count + 1), True) for step in range(count)]
-    # With a chance of its own, so that it moves no other draw.
-    taken_back = Share(load.undo, chance(len(times), user))
+    # With a chance of its own, so that it moves no other draw; early once in each document, or a short load had none.
+    taken_back = Share(load.undo, chance(len(times), user), early=int(user[1:]) <= load.documents)
     return tuple(
         Edit(t, f"{user}-{number}", offline, undo=not offline and taken_back())
         for number, (t, offline) in enumerate(sorted(times), 1)
