@@ -40,7 +40,7 @@ test-netem: venv ## network faults on a real Debian kernel with netem, in qemu (
 test-clean-runs: venv ## 20 runs of each shipped experiment on a healthy stack; resumable, about four hours
 	$(BIN)/python -m tests.longer.clean_runs
 
-test-mutants: venv ## every mutant of the embedded stack must fail its check; resumable, about 15 minutes
+test-mutants: venv ## every mutant of the embedded stack must fail its check; resumable, about half an hour
 	$(BIN)/python -m tests.longer.mutants
 
 soak: venv ## kills at every step of every fault, then 200 at random, on processes and containers; prints what is left: 0

@@ -61,18 +61,24 @@ def synthesise(total: int = EVENTS, seed: int = 1) -> list[Any]:  # noqa: C901 -
             who = {"user": f"u{number}", "session": f"u{number}.1", "key": room, "region": region}
             do("say", t + 5 * NS, 10**7, value=told["text"], **who)
             events.append(Event(len(events), t + 5 * NS + 10**6, "obs", "heard", "load", value=told, **ears(room)))
-        if number % 40 == 1:
+        if number % 41 == 1:
             since = looked.get(document, 0)
             looked[document] = len(mine)
             sha = hashlib.sha256("\n".join(mine).encode()).hexdigest()[:16]
-            answer = {"splice": [since, 0, mine[since:]], "n": len(mine), "sha": sha}
+            answer = {"splice": [since, 0, mine[since:]], "n": len(mine), "sha": sha, "present": []}
             who = {"user": "o", "session": f"o-{document}", "key": document, "region": region}
             do("tokens", t + 5 * 10**8, 10**6, "obs", answer=answer, **who)
+            for entry in ("cn-east", "cn-north"):
+                who |= {"user": "r", "session": f"r-{number}-{entry}", "region": entry}
+                do("reread", t + 6 * 10**8, 10**6, "obs", value={"entry": entry, "round": number},
+                   answer=answer | {"lacks": []}, **who)  # fmt: skip
         events.append(Event(len(events), t + 10**6, "ok", "null", "load", intended_ns=t))
         while len(events) < 8 * number:
             do("say", t + 5 * NS, 10**7, user=f"u{number}", session=f"u{number}.1", key=room, region=region)
-    for room, number in heard.items():
-        events.append(Event(len(events), span + 45 * NS, "info", "heard_total", "load", value=number, **ears(room)))
+    events += [
+        Event(at, span + 45 * NS, "info", "heard_total", "load", value=heard[room], **ears(room))
+        for at, room in enumerate(heard)
+    ]
     for document, mine in tokens.items():
         events.append(Event(len(events), span + 50 * NS, "info", "quiet", "load", key=document))
         for region in ("cn-east", "cn-north"):

@@ -78,7 +78,10 @@ class MeetingSession(Protocol):
 
 
 class DocumentSession(Protocol):
-    """One editor's (or reader's) connection to a document: an ordered list of unique tokens."""
+    """One editor's (or reader's) connection to a document: an ordered list of unique tokens.
+
+    A backend may lack `delete`, `latest` and `present`; then the checks that need them say so.
+    """
 
     session: str
     node: str
@@ -96,6 +99,9 @@ class DocumentSession(Protocol):
     def edit_offline(self, token: str) -> None:
         """Insert into the local copy while not connected."""
 
+    async def delete(self, token: str) -> None:
+        """Take a token of the local copy out again and return once the server acknowledged that."""
+
     async def settled(self) -> None:
         """Return once the server acknowledged everything that was sent, offline edits included."""
 
@@ -104,6 +110,12 @@ class DocumentSession(Protocol):
 
     def tokens(self) -> tuple[str, ...]:
         """The tokens of the local copy, in document order."""
+
+    def latest(self) -> str:
+        """The token that came last from the server and was inserted by others; empty: none has."""
+
+    def present(self) -> tuple[str, ...]:
+        """The sessions that the server shows as present in the document now."""
 
     async def close(self) -> None: ...
     async def cut(self) -> None: ...

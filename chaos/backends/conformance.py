@@ -247,6 +247,52 @@ async def pulse_proves_freshness(stage: Stage) -> None:
     await two.close()
 
 
+async def deleted_is_gone(stage: Stage) -> None:
+    """An acknowledged delete is gone from every copy and from what a fresh client reads; the rest stays."""
+    one, two, late = stage.client(), stage.client(), stage.client()
+    await one.open()
+    await two.open()
+    for token in ("a", "b", "c"):
+        await one.edit(token)
+    await two.pulse()
+    await one.delete("b")
+    await two.pulse()
+    await late.open()
+    for who, client in (("its editor", one), ("another", two), ("a fresh client", late)):
+        _must(client.tokens() == ("a", "c"), f"{who} has {client.tokens()}")
+    await one.edit("d")
+    _must(one.tokens() == ("a", "c", "d"), "the run goes on behind what is left")
+    await asyncio.gather(one.close(), two.close(), late.close())
+
+
+async def others_last_word_is_known(stage: Stage) -> None:
+    """`latest` is what came last from somebody else, never an own token."""
+    one, two = stage.client(), stage.client()
+    await one.open()
+    await two.open()
+    await one.edit("mine")
+    _must(one.latest() == "", f"nobody else has written: {one.latest()!r}")
+    await two.edit("theirs")
+    await one.pulse()
+    _must(one.latest() == "theirs", f"not {one.latest()!r}")
+    await one.close()
+    await two.close()
+
+
+async def present_are_shown(stage: Stage) -> None:
+    """Who has a document open is shown in it to others; who closed it, or vanished, is not for long."""
+    watcher, polite, rude = stage.client(), stage.client(), stage.client()
+    await watcher.open()
+    await polite.open()
+    await rude.open()
+    both = {polite.session, rude.session}
+    await eventually("both are shown", lambda: _true(both <= set(watcher.present())))
+    await polite.close()
+    await rude.cut()
+    await eventually("neither is shown", lambda: _true(not both & set(watcher.present())), stage.ghost_s)
+    await watcher.close()
+
+
 MEETINGS = {
     scenario.__name__: scenario
     for scenario in (
@@ -270,5 +316,8 @@ DOCUMENTS = {
         cut_edit_stays_open,
         unconnected_edit_is_not_sent,
         pulse_proves_freshness,
+        deleted_is_gone,
+        others_last_word_is_known,
+        present_are_shown,
     )
 }

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from websockets.exceptions import ConnectionClosed
 
+from chaos.backends import yjs
 from chaos.backends.base import Backend, BackendError, Entry, Lost, NotSent, Refused
 from chaos.backends.socket import closed_reason, drop, node_of, open_socket, retrieved, sending, shut
 from chaos.backends.yjs import STEP_1, STEP_2, UPDATE, Copy, Reader, awareness_update, var_bytes, var_string, var_uint
@@ -63,6 +64,7 @@ class DocumentClient:
         """Done when the server acknowledged what it lacked at the start of this connection."""
         self._answered = False
         self._acks: deque[tuple[Ack, float]] = deque()
+        self._others = yjs.Presence()
 
     def __repr__(self) -> str:
         state = "synced" if self.synced else "connecting" if self._socket is not None else "off"
@@ -72,6 +74,12 @@ class DocumentClient:
 
     def tokens(self) -> tuple[str, ...]:
         return self._copy.tokens()
+
+    def latest(self) -> str:
+        return self._copy.latest
+
+    def present(self) -> tuple[str, ...]:
+        return self._others.sessions()
 
     def forget(self) -> None:
         if self._socket is not None:
@@ -102,6 +110,7 @@ class DocumentClient:
     async def open(self) -> None:
         await self.cut()
         url = self.entry.url.replace("{key}", self.entry.key)
+        self._others = yjs.Presence()
         self._socket = socket = await open_socket(url, ping_s=PING_S, silent_s=SILENT_S)
         self.node = node_of(socket)
         loop = asyncio.get_running_loop()
@@ -121,10 +130,16 @@ class DocumentClient:
         self._tasks += (asyncio.create_task(self._renew(socket)),)
 
     async def edit(self, token: str) -> None:
+        await self._change(self._copy.append, token)
+
+    async def delete(self, token: str) -> None:
+        await self._change(self._copy.remove, token)
+
+    async def _change(self, change: Callable[[str], bytes], token: str) -> None:
         socket = self._socket
         if socket is None or not self.synced:
             raise NotSent(self._lost)
-        update = self._copy.append(token)
+        update = change(token)
         ack = self._due()
         with sending():
             await socket.send(self._frame(SYNC, UPDATE, var_bytes(update)))
@@ -248,6 +263,8 @@ class DocumentClient:
             self._acknowledged(saved=reader.uint() == 1)
         elif kind == AUTH:
             return self._got_auth(reader)
+        elif kind == AWARENESS:
+            self._others.apply(reader.bytes())
         elif kind == PING:
             return self._name + var_uint(PONG)
         elif kind == QUERY_AWARENESS:

@@ -100,19 +100,43 @@ def read_awareness(data: bytes) -> dict[int, tuple[int, Any]]:
     return {reader.uint(): (reader.uint(), json.loads(reader.string())) for _ in range(reader.uint())}
 
 
+class Presence:
+    """Who is present, as the server told since the connection began."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[int, str]] = {}
+
+    def apply(self, update: bytes) -> None:
+        """Take an awareness update: a newer clock counts, and at the same clock that somebody has gone."""
+        for client, (clock, state) in read_awareness(update).items():
+            known, _ = self._known.get(client, (-1, ""))
+            if clock > known or (clock == known and state is None):
+                session = str(state.get("session", "")) if isinstance(state, dict) else ""
+                self._known[client] = (clock, session)
+
+    def sessions(self) -> tuple[str, ...]:
+        """The `session` of each state that is there, sorted."""
+        return tuple(sorted(session for _, session in self._known.values() if session))
+
+
 class Copy:
     """A client's own copy of a document: an array of token strings, with a list of them kept at hand.
 
     A `Doc` belongs to the thread that made it, and nothing is awaited within a transaction.
     """
 
-    __slots__ = ("_array", "_doc", "_guards", "_list", "_mine", "_update", "client", "on_change")
+    __slots__ = ("_array", "_doc", "_guards", "_list", "_mine", "_remote", "_update", "client", "latest", "on_change")
 
     def __init__(self, on_change: Callable[[], None] | None = None) -> None:
         self.client = _clients.getrandbits(32)
         self.on_change = on_change
         self._list: list[str] = []
         self._mine = ""
+        self.latest = ""
+        """What a remote update inserted last."""
+        self._remote = False
         self._update = b""
         self._doc: Doc[Any] = Doc(client_id=self.client)
         self._array: Array[Any] = self._doc.get(ROOT, type=Array)
@@ -132,16 +156,24 @@ class Copy:
 
     def apply(self, update: bytes) -> None:
         """Merge a remote update; raises `ValueError` for bytes that are none."""
+        self._remote = True
         try:
             self._doc.apply_update(update)
         except Exception as error:
             message = f"cannot apply an update of {len(update)} bytes: {error}"
             raise ValueError(message) from error
+        finally:
+            self._remote = False
 
     def append(self, token: str) -> bytes:
         """Insert behind this copy's own last token, or at the end; returns the update to send."""
         self._array.insert(self._after_mine(), token)
         self._mine = token
+        return self._update
+
+    def remove(self, token: str) -> bytes:
+        """Delete a token; returns the update to send. Raises `ValueError` if the copy does not have it."""
+        del self._array[self._list.index(token)]
         return self._update
 
     def _after_mine(self) -> int:
@@ -161,6 +193,8 @@ class Copy:
                 at += step["retain"]
             elif "insert" in step:
                 self._list[at:at] = step["insert"]
+                if self._remote:
+                    self.latest = step["insert"][-1]
                 at += len(step["insert"])
             else:
                 del self._list[at : at + step["delete"]]

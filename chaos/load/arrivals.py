@@ -226,7 +226,12 @@ def _edits(
         length_s = window.back_s - window.off_s
         count = max(2, min(20, round(length_s / load.edit_every_s)))
         times += [(window.off_s + length_s * (step + 1) / (count + 1), True) for step in range(count)]
-    return tuple(Edit(t, f"{user}-{number}", offline) for number, (t, offline) in enumerate(sorted(times), 1))
+    # With a chance of its own, so that it moves no other draw; early once in each document, or a short load had none.
+    taken_back = Share(load.undo, chance(len(times), user), early=int(user[1:]) <= load.documents)
+    return tuple(
+        Edit(t, f"{user}-{number}", offline, undo=not offline and taken_back())
+        for number, (t, offline) in enumerate(sorted(times), 1)
+    )
 
 
 def _watchers(load: LoadSpec, regions: Sequence[str], horizon_s: float) -> tuple[Watcher, ...]:

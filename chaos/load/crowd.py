@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING
 from chaos.load.crush import Crush
 from chaos.load.editor import Editor
 from chaos.load.ending import DocumentEnd, end_rooms
+from chaos.load.fresh import EVERY_S, FreshReader
+from chaos.load.hold import Hold
 from chaos.load.observer import DocumentWatcher, RoomWatcher
 from chaos.load.participant import Rooms
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chaos.load.editor import Client
     from chaos.load.plan import Plan
     from chaos.load.world import World
 
@@ -38,6 +43,24 @@ class Crowd:
             self.rooms.look = self._look
         limits = meetings.service.limits if meetings and world.load.participants else {}
         self.crushes = [Crush(world, meetings, room, limit) for room, limit in limits.items()] if meetings else []
+        self.fresh = dict(self._fresh())
+        self._doors()
+
+    def _fresh(self) -> Iterator[tuple[str, FreshReader]]:
+        documents = sorted({editor.document for editor in self.editors})
+        for number, document in enumerate(documents):
+            editors = [editor for editor in self.editors if editor.document == document]
+            at_s = EVERY_S * (1 + number / len(documents))
+            yield document, FreshReader(self.world, editors[0].ways, document, editors, at_s)
+
+    def _doors(self) -> None:
+        """Who may hold a copy of a document waits for a fresh reader after a crash."""
+        doors: dict[str, Hold] = {}
+        clients: list[Client] = [*self.editors, *self.document_watchers]
+        for client in clients:
+            if client.document not in doors:
+                doors[client.document] = Hold(self.world, client.ways, client.document)
+            doors[client.document].add(client)
 
     def begin(self) -> None:
         """Start the plan's clock and let them come."""
@@ -49,6 +72,7 @@ class Crowd:
             *(watcher.run() for watcher in self.document_watchers),
             *(crush.run() for crush in self.crushes),
             *(editor.run() for editor in self.editors),
+            *(reader.run() for reader in self.fresh.values()),
         ):
             world.spawn(work)
         if self.rooms is not None:
@@ -88,7 +112,9 @@ class Crowd:
             for document in sorted({editor.document for editor in self.editors}):
                 editors = [editor for editor in self.editors if editor.document == document]
                 watchers = [watcher for watcher in self.document_watchers if watcher.document == document]
-                ends.append(DocumentEnd(world, world.documents, document, editors, watchers).run())
+                ends.append(
+                    DocumentEnd(world, world.documents, document, editors, watchers, self.fresh[document]).run()
+                )
         await asyncio.gather(*ends)
 
     def live(self) -> dict[str, int]:

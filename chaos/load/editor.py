@@ -14,8 +14,12 @@ from chaos.load.retry import CAP_S, delay_s
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from chaos.load.hold import Hold
     from chaos.load.scribe import Op
     from chaos.load.world import Ways, World
+
+UNDO_S = 1.0
+"""An editor thinks better of an edit so long after it was acknowledged."""
 
 
 class Client:
@@ -30,6 +34,8 @@ class Client:
         self.fresh = fresh
         """After a drop it comes back with an empty copy, as a new session."""
         self.up = asyncio.Event()
+        self.hold: Hold | None = None
+        """The door of its document, where it has one."""
         self.drops = 0
         self.rng = chance(world.seed, user)
         self._number = 0
@@ -51,6 +57,8 @@ class Client:
     async def _connect(self) -> None:
         count = 0
         while True:
+            if self.hold is not None:
+                await self.hold.passed()
             count += 1
             retry_after_s = None
             try:
@@ -76,6 +84,12 @@ class Client:
             self._connecting = None
         await (self.link.close() if politely else self.link.cut())
 
+    async def stand_back(self) -> None:
+        """Break off an attempt to connect and begin it anew: at the door, where there is one."""
+        if self._connecting is not None and not self._connecting.done():
+            await self.disconnect()
+            self.connect()
+
     def _gone(self, reason: str) -> None:
         self.up.clear()
         self.drops += 1
@@ -83,6 +97,8 @@ class Client:
         if self.fresh:
             self.link = self._new_link()
             self.refreshed()
+        if self.hold is not None:
+            self.hold.dropped()
         self.connect()
 
     def dropped(self, reason: str) -> None:
@@ -112,7 +128,7 @@ class Editor(Client):
         self.was_away = False
         self._group = ""
         """The group whose edits must appear without a nudge: the editor is idle."""
-        self._offline: list[Op] = []
+        self._offline: list[tuple[Op, str]] = []
         self._window: Window | None = None
         self._tokens: list[str] = []
         """Written in this window."""
@@ -164,7 +180,7 @@ class Editor(Client):
 
     def refreshed(self) -> None:
         self.fact("refreshed")
-        for op in self._offline:
+        for op, _ in self._offline:
             op.info("lost: the copy was thrown away")
         self._offline.clear()
 
@@ -175,20 +191,20 @@ class Editor(Client):
         if self.away:
             op = self.invoke("offline_edit", value=token)
             self.link.edit_offline(token)
-            self._offline.append(op)
+            self._offline.append((op, token))
             self._tokens.append(token)
         elif edit.offline or self._group:
             # Planned for a window that begins or ends later than planned.
             self.world.scribe.counts["edits.skipped_idle"] += 1
         else:
-            self._start(self._edit(token, self.world.ns(edit.at_s)))
+            self._start(self._edit(token, self.world.ns(edit.at_s), undo=edit.undo))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = self.world.spawn(work)
         self._edits.add(task)
         task.add_done_callback(self._edits.discard)
 
-    async def _edit(self, token: str, at_ns: int) -> None:
+    async def _edit(self, token: str, at_ns: int, *, undo: bool) -> None:
         op = self.invoke("edit", at_ns=at_ns, value=token)
         attempt = _Attempt(self, token)
         try:
@@ -203,9 +219,43 @@ class Editor(Client):
             op.fail(f"refused: {refusal.reason}", refusal.node)
         else:
             if done:
-                op.ok({"level": self.ways.ack}, self.link.node)
+                self._saved(op, token, attempt.seen)
+                if undo and await self.world.until(self.world.now_s() + UNDO_S):
+                    await self._take_back(token)
             else:
                 op.info("lost: the copy was thrown away")
+
+    def _saved(self, op: Op, token: str, seen: str = "") -> None:
+        promise = {"level": self.ways.ack}
+        op.ok({**promise, "seen": seen} if seen else promise, self.link.node)
+        if self.hold is not None:
+            self.hold.kept.add(token)
+
+    async def _take_back(self, token: str) -> None:
+        """Delete an own token; tried once, and not from an idle or an offline copy."""
+        link = self.link
+        if not hasattr(link, "delete"):
+            self.fact("cannot", value="delete")
+            return
+        if self.away or self._group or token not in link.tokens():
+            return
+        if self.hold is not None:
+            self.hold.kept.discard(token)
+        op = self.invoke("delete", at_ns=time.monotonic_ns(), value=token)
+        try:
+            async with asyncio.timeout(self.world.load.patience_s):
+                await link.delete(token)
+        except NotSent as reason:
+            if token in link.tokens():
+                op.fail(f"not sent: {reason}")
+            else:
+                op.info(f"lost: {reason}")
+        except BackendError as failure:
+            op.info(f"lost: {failure.reason}", failure.node)
+        except TimeoutError:
+            op.info("timeout")
+        else:
+            op.ok({"level": self.ways.ack}, link.node)
 
     # -- offline
 
@@ -237,11 +287,11 @@ class Editor(Client):
                     except (Lost, NotSent):
                         await asyncio.sleep(0)
                         continue
-                    for op in self._offline:
-                        op.ok({"level": self.ways.ack}, self.link.node)
+                    for op, token in self._offline:
+                        self._saved(op, token)
                     self._offline.clear()
         except TimeoutError:
-            for op in self._offline:
+            for op, _ in self._offline:
                 op.info("timeout")
             self._offline.clear()
 
@@ -253,6 +303,8 @@ class _Attempt:
         self.editor = editor
         self.token = token
         self.written_to: DocumentSession | None = None
+        self.seen = ""
+        """What had come last from others when it was written."""
 
     async def run(self) -> bool:
         """True once acknowledged; False when the copy that held it was thrown away."""
@@ -269,6 +321,7 @@ class _Attempt:
                         return True
                 elif editor.up.is_set():
                     self.written_to = link
+                    self.seen = getattr(link, "latest", str)()
                     await link.edit(self.token)
                     return True
                 elif editor.drops and not editor.fresh:

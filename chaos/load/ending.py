@@ -14,6 +14,7 @@ from chaos.load.world import wait
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from chaos.load.fresh import FreshReader
     from chaos.load.participant import Rooms
     from chaos.load.world import Ways, World
 
@@ -42,13 +43,20 @@ class DocumentEnd:
     """Brings one document to its end."""
 
     def __init__(
-        self, world: World, ways: Ways, document: str, editors: list[Editor], watchers: list[DocumentWatcher]
+        self,
+        world: World,
+        ways: Ways,
+        document: str,
+        editors: list[Editor],
+        watchers: list[DocumentWatcher],
+        fresh: FreshReader,
     ) -> None:
         self.world = world
         self.ways = ways
         self.document = document
         self.editors = editors
         self.watchers = watchers
+        self.fresh = fresh
         self.readers: list[Client] = []
 
     async def run(self) -> None:
@@ -91,7 +99,7 @@ class DocumentEnd:
     async def _close(self) -> None:
         for editor in self.editors:
             editor.end_idle()
-        await asyncio.gather(*(watcher.end_looks() for watcher in self.watchers))
+        await asyncio.gather(*(watcher.end_looks() for watcher in self.watchers), self.fresh.ended())
         clients: list[Client] = [*self.editors, *self.watchers, *self.readers]
         await asyncio.gather(*(client.disconnect(politely=True) for client in clients))
 

@@ -200,7 +200,10 @@ class DocumentWatcher(Client, Looking):
             tokens = link.tokens()
             change = splice(self._before, tokens)
             self._before = tokens
-            op.obs({"splice": list(change), "n": len(tokens), "sha": digest(tokens)}, link.node)
+            value = {"splice": list(change), "n": len(tokens), "sha": digest(tokens)}
+            if hasattr(link, "present"):
+                value["present"] = list(link.present())
+            op.obs(value, link.node)
 
 
 def view(op: Op, kind: str, tokens: Sequence[str], node: str) -> dict[str, Any]:

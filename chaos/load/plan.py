@@ -39,11 +39,14 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One token; `offline`: written while the editor is not connected."""
+    """One token."""
 
     at_s: float
     token: str
     offline: bool = False
+    """Written while the editor is not connected."""
+    undo: bool = False
+    """Deleted again once it is acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ FLOWS = {
 }
 """What is counted each second, and under which name."""
 
+READS = frozenset({"roster", "own_roster", "tokens", "reread", "view", "crash_read", "cold_read"})
+"""Looks: cut off by the end of the load they are gaps, and changed nothing."""
+
 Flows = dict[str, dict[str, dict[str, Any]]]
 """{flow: {region: {"ok": n, "bad": n, "ms": [...]}}}"""
 
@@ -142,7 +145,7 @@ class Scribe:
         for close in list(self.at_end):
             close()
         for op in list(self.open.values()):
-            if op.f in ("roster", "own_roster", "tokens", "view", "cold_read"):
+            if op.f in READS:
                 op.gap("load ended")
             else:
                 op.info("load ended")

@@ -9,14 +9,17 @@ if TYPE_CHECKING:
 
 
 class Share:
-    """Says yes to a share of its calls, evenly: one yes in each 1/share calls, at a random place of it."""
+    """Says yes to a share of its calls, evenly: one yes in each 1/share calls, at a random place of it.
 
-    def __init__(self, share: float, rng: random.Random) -> None:
+    `early`: the first yes comes at the first call.
+    """
+
+    def __init__(self, share: float, rng: random.Random, *, early: bool = False) -> None:
         self._share = share
         self._rng = rng
         self._sum = 0.0
         self._whole = 0
-        self._next = rng.random()
+        self._next = 0.0 if early else rng.random()
 
     def __call__(self) -> bool:
         self._sum += self._share

@@ -37,6 +37,8 @@ class LoadSpec(Frozen):
     edit_every_s: Seconds = Field(1.0, gt=0)
     refresh: float = Field(0.67, ge=0, le=1)
     """Share of documents whose editors reload the page when they are cut: they come back with an empty copy."""
+    undo: float = Field(0.05, ge=0, le=1)
+    """Share of edits that their editor takes back a moment after they were acknowledged: the token is deleted."""
     offline: float = Field(0.25, ge=0, le=1)
     """Share of editors who now and then go offline for `offline_s`, edit on, come back and then stay idle a while."""
     offline_s: Seconds = Field(2.0, gt=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,12 +17,23 @@ WEAK_LEVELS = ["local", "received"]
 """Acknowledgements that promise nothing about keeping the edit."""
 
 
+class Step(NamedTuple):
+    """What one look found changed: so many tokens from `start` on went, and these came."""
+
+    look: Op
+    start: int
+    removed: list[str]
+    inserted: list[str]
+
+
 @dataclass(slots=True)
 class Looks:
-    """An observer session's looks at one document, rebuilt from their deltas."""
+    """Looks at one document, rebuilt from their deltas: an observer session's, or fresh readers' one after another."""
 
     session: str
     user: str
+    steps: list[Step] = field(default_factory=list)
+    """Of the looks that came, as far as the deltas fit."""
     added: dict[str, Event] = field(default_factory=dict)
     """Token -> the look that first held it."""
     looks: list[Op] = field(default_factory=list)
@@ -46,6 +57,35 @@ class Document:
     cold: list[Op] = field(default_factory=list)
     """Planned cold reads, one or more per entry; those without an answer are gaps."""
     observers: dict[str, Looks] = field(default_factory=dict)
+    """Per session."""
+    fresh: dict[str, Looks] = field(default_factory=dict)
+    """Reads by clients with an empty copy while the others go on: per entry, each a difference to the one before."""
+    crash: list[Op] = field(default_factory=list)
+    """Reads after all clients were cut off at once, before any of them was let in again."""
+    deleted: dict[str, Op] = field(default_factory=dict)
+    """Token -> its delete, unless that was certainly not made."""
+
+    def deleted_by(self, token: str, t_ns: int) -> bool:
+        """Whether somebody had begun to delete a token by then."""
+        op = self.deleted.get(token)
+        return op is not None and op.begin.t_ns <= t_ns
+
+    def lists(self) -> Iterable[tuple[Op, list[str]]]:
+        """The reads that came as whole lists: after crashes, and cold."""
+        for read in (*self.crash, *self.cold):
+            tokens = cold_tokens(read)
+            if tokens is not None:
+                yield read, tokens
+
+    def chains(self) -> Iterable[Looks]:
+        """The reads that came as differences."""
+        yield from self.observers.values()
+        yield from self.fresh.values()
+
+    def starved(self) -> bool:
+        """Whether a cold read is missing, or none was made; or the record lost the end of a read after a crash."""
+        missing = any(cold_tokens(read) is None for read in self.cold)
+        return not self.cold or missing or any(read.outcome == "open" for read in self.crash)
 
     def acknowledged(self) -> Iterable[tuple[str, Op]]:
         """The tokens that the stack promised to keep."""
@@ -73,7 +113,15 @@ def digest(tokens: Iterable[str]) -> str:
 
 
 def documents(history: History, *, looks: bool = False) -> dict[str, Document]:
-    """Every document of the record by name; `looks` also rebuilds what observers saw."""
+    """Every document of the record by name; `looks` also rebuilds what observers saw. Worked out once a history."""
+    name = f"documents {looks}"
+    if name not in history.memo:
+        history.memo[name] = _documents(history, looks=looks)
+    found: dict[str, Document] = history.memo[name]
+    return found
+
+
+def _documents(history: History, *, looks: bool) -> dict[str, Document]:
     found: dict[str, Document] = {}
 
     def document(key: str) -> Document:
@@ -82,8 +130,13 @@ def documents(history: History, *, looks: bool = False) -> dict[str, Document]:
     for op in history.of("edit", "offline_edit"):
         if isinstance(op.begin.value, str):
             document(op.begin.key).edits[op.begin.value] = op
+    for op in history.of("delete"):
+        if isinstance(op.begin.value, str) and op.outcome != "fail":
+            document(op.begin.key).deleted[op.begin.value] = op
     for op in history.of("cold_read"):
         document(op.begin.key).cold.append(op)
+    for op in history.of("crash_read"):
+        document(op.begin.key).crash.append(op)
     for event in history.facts.get("quiet", ()):
         document(event.key)
     if looks:
@@ -93,28 +146,40 @@ def documents(history: History, *, looks: bool = False) -> dict[str, Document]:
 
 def _rebuild(history: History, found: dict[str, Document]) -> None:
     lists: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for op in history.of("tokens"):
+    for op in history.of("tokens", "reread"):
         if op.cut_short:
             continue
-        key, session = op.begin.key, op.session
-        seen = found.setdefault(key, Document(key)).observers.setdefault(session, Looks(session, op.begin.user))
+        key = op.begin.key
+        document = found.setdefault(key, Document(key))
+        if op.begin.f == "tokens":
+            chain, chains = op.session, document.observers
+        else:
+            chain, chains = f"{_entry(op)} afresh", document.fresh
+        seen = chains.setdefault(chain, Looks(chain, op.begin.user))
         seen.looks.append(op)
         if op.outcome != "obs" or op.end is None:
             seen.gaps.append(op)
-        elif seen.broken_ns is None and not _apply(lists[key, session], op.end, seen):
+        elif seen.broken_ns is None and not _apply(lists[key, chain], op, op.end, seen):
             seen.broken_ns = op.begin.t_ns
 
 
-def _apply(tokens: list[str], look: Event, seen: Looks) -> bool:
+def _entry(op: Op) -> str:
+    value = op.begin.value
+    return str(value.get("entry", "")) if isinstance(value, dict) else ""
+
+
+def _apply(tokens: list[str], op: Op, look: Event, seen: Looks) -> bool:
     value = look.value if isinstance(look.value, dict) else {}
     match value.get("splice"):
         case [int(start), int(deleted), [*inserted]] if 0 <= start <= start + deleted <= len(tokens):
             fresh = [str(token) for token in inserted]
         case _:
             return False
+    step = Step(op, start, tokens[start : start + deleted], fresh)
     tokens[start : start + deleted] = fresh
     if value.get("n", len(tokens)) != len(tokens) or ("sha" in value and value["sha"] != digest(tokens)):
         return False
+    seen.steps.append(step)
     for token in fresh:
         seen.added.setdefault(token, look)
     return True

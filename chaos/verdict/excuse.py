@@ -9,6 +9,7 @@ from chaos.verdict.history import NS
 
 if TYPE_CHECKING:
     from chaos.model.stack import Bounds
+    from chaos.verdict.documents import Document
     from chaos.verdict.history import History, Op
 
 
@@ -48,3 +49,17 @@ def harm(history: History, bounds: Bounds, *, session: str, region: str, key: st
 def quiet(history: History, bounds: Bounds, start_ns: int, end_ns: int) -> bool:
     """Whether no fault at all, whomever it reaches, overlaps this span."""
     return not any(fault.harms(start_ns, end_ns, bounds.grace_s) for fault in history.faults)
+
+
+def blind(history: History, bounds: Bounds, document: Document) -> bool:
+    """Whether an observer may have seen something that the record does not tell, and no fault explains why.
+
+    Fresh readers count where the record itself is damaged; one that could not get in has seen nothing.
+    """
+    if any(seen.broken_ns or any(look.outcome == "open" for look in seen.looks) for seen in document.fresh.values()):
+        return True
+    return any(
+        not seen.whole
+        and not (seen.gaps and all(gap.outcome == "gap" and excused(history, bounds, gap) for gap in seen.gaps))
+        for seen in document.observers.values()
+    )

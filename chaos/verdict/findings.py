@@ -43,6 +43,9 @@ class CheckFindings:
     """Nothing was planned that could tell (the load ended first, both twins failed): says nothing either way."""
     violations: list[Violation] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    moot: str = ""
+    """Not empty: the record itself says that nothing here could break this invariant, and why: the stack promises
+    nothing of the kind, or no fault touched what it is about. Such a check has no line unless a rule asks for one."""
     figures: dict[str, Any] = field(default_factory=dict)
 
     def because(self, reason: str) -> None:
@@ -74,6 +77,8 @@ class Check:
     """Of a comparison SLO: then it fails nothing in a run that cannot be believed."""
     applies: Callable[[History], bool] = lambda _history: True
     """Whether this run has what it compares; where not, and no rule asks for it, it has no line."""
+    faults: tuple[str, ...] = ()
+    """Not empty: it judges what only these faults bring about, and is wanted where the method injects one."""
 
 
 def witness(history: History, violation: Violation) -> Witness:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chaos.model.event import Event, Phase
 from chaos.verdict.spans import FaultSpan, PhaseSpan, fault_spans, phase_spans
@@ -79,6 +79,8 @@ class History:
     """Per session, the server nodes known to have had a part in it."""
     last_ns: Mapping[str, int]
     """Per worker, when it recorded last: up to then, what is not there did not happen."""
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What several checks need and one has worked out; nobody changes what is in it."""
 
     def of(self, *functions: str) -> Iterable[Op]:
         """The operations of these functions."""

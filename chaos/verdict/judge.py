@@ -113,6 +113,8 @@ def _safety(history: History, checks: Checks, check: Check, *, late: bool) -> li
         return []
     try:
         found = check.run(history, checks.bounds)
+        if found.moot and not rules and not found.violations:
+            return []
         lines = [_safety_line(history, check, found, rule) for rule in rules or [None]]
         return [_doubted(one) for one in lines] if late and all(bad.timed for bad in found.violations) else lines
     except Exception as error:  # noqa: BLE001 - as above
@@ -128,7 +130,10 @@ def _doubted(result: CheckResult) -> CheckResult:
 
 def _flows(history: History, checks: Checks, check: Check) -> bool:
     if checks.load is not None:
-        return check.wanted(checks.load)
+        injected = not check.faults or any(one.fault in check.faults for one in checks.injections)
+        return injected and check.wanted(checks.load)
+    if check.faults and not any(fault.fault in check.faults for fault in history.faults):
+        return False
     return any(f in history.ops for f in _FUNCTIONS.get(check.id[:1], ()))
 
 
@@ -145,6 +150,8 @@ def _safety_line(history: History, check: Check, found: CheckFindings, rule: Thr
     if number and rule is not None and slo.OPERATORS[rule.op](number, rule.value):
         outcome = Outcome.INCONCLUSIVE if found.inconclusive else Outcome.PASS
         reasons.insert(0, f"the experiment tolerates {rule.text}")
+    if found.moot:
+        reasons.insert(0, found.moot)
     if not found.judged and not reasons:
         reasons.append(f"{found.excused} excused, none left to judge" if found.excused else "nothing to judge")
     worst = sorted(found.violations, key=lambda violation: (violation.t_ns, violation.says))[:WITNESSES]

@@ -29,6 +29,11 @@ def by(node: str) -> str:
     return f" by {node}" if node else ""
 
 
+def answer(op: Op) -> str:
+    """` by doc-e1`: who answered an operation, where that is known."""
+    return by(op.end.node if op.end else "")
+
+
 def via(region: str) -> str:
     """` via cn-north`, or nothing."""
     return f" via {region}" if region else ""

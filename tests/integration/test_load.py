@@ -29,10 +29,11 @@ LOAD = {
     "say_every_s": 1.0,
     "offline_s": 0.6,
     "refresh": 0.5,
+    "undo": 0.2,
 }
 SECONDS = 6
-PAIRED = {"join", "rejoin", "resume", "leave", "say", "edit", "offline_edit", "roster", "tokens", "view", "cold_read"}
-PAIRED |= {"own_roster", "knock", "knock_leave"}
+PAIRED = {"join", "rejoin", "resume", "leave", "say", "own_roster", "knock", "knock_leave", "edit", "offline_edit"}
+PAIRED |= {"delete", "roster", "tokens", "reread", "view", "cold_read"}
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,8 @@ def test_cold_reads_hold_every_edit(run: tuple[Log, LoadProcess]) -> None:
         tokens = [
             event.value for event in events if event.type == "invoke" and event.op in acked and event.key == read.key
         ]
-        assert sorted(read.value) == sorted(tokens)
+        deleted = {event.value for event in events if event.f == "delete" and event.type == "invoke"}
+        assert sorted(read.value) == sorted(set(tokens) - deleted)
         assert len(tokens) > 8
         assert all(event.t_ns < read.t_ns for event in events if event.f == "view" and event.key == read.key)
 
@@ -156,6 +158,27 @@ def test_looks_rebuild_the_document(run: tuple[Log, LoadProcess]) -> None:
         start, gone, come = event.value["splice"]
         copy[start : start + gone] = come
         assert (len(copy), digest(copy)) == (event.value["n"], event.value["sha"])
+
+
+def test_deletes_and_fresh_reads_are_made(run: tuple[Log, LoadProcess]) -> None:
+    """Some edits are taken back with an acknowledgement; fresh readers come in pairs and lack nothing."""
+    events = run[0].events
+    assert [event for event in events if event.f == "delete" and event.type == "ok"]
+    reads = [event for event in events if event.f == "reread" and event.type == "obs"]
+    own = [event.value["lacks"] for event in reads if "lacks" in event.value]
+    assert own
+    assert not any(own)
+    rounds = Counter(
+        (event.key, event.value["round"]) for event in events if event.f == "reread" and event.type == "invoke"
+    )
+    assert set(rounds.values()) == {2}
+    assert not [event for event in events if event.f == "crash_read"]
+
+
+def test_observers_see_who_is_present(run: tuple[Log, LoadProcess]) -> None:
+    """A look at a document names sessions of its editors as present."""
+    looks = [event for event in run[0].events if event.f == "tokens" and event.type == "obs"]
+    assert any(session.startswith("e") for event in looks for session in event.value["present"])
 
 
 def test_offline_edits_arrive_without_a_nudge(run: tuple[Log, LoadProcess]) -> None:

@@ -9,7 +9,7 @@ distributed locking" (2016), and the sequencers of M. Burrows, "The Chubby lock 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,6 +143,11 @@ class Leases:
     def owners(self) -> dict[str, str]:
         """The node of every key under a live lease."""
         return {key: owner.node for key in self._grants if (owner := self.owner(key)) is not None}
+
+    def owners_of(self, keys: Iterable[str]) -> dict[str, str]:
+        """The node of each of these keys; empty for one that nobody owns."""
+        owners = self.owners()
+        return {key: owners.get(key, "") for key in keys}
 
     def sessions(self) -> int:
         """How many sessions are live."""

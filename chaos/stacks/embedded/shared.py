@@ -115,7 +115,7 @@ class Document:
     def _sync(self, seat: Seat, step: int, payload: bytes) -> None:
         if step == Sync.STEP1:
             try:
-                missing = self._doc.get_update(payload)
+                missing = self.missing(seat, payload)
             except ValueError as error:
                 raise Malformed(str(error)) from error
             seat.send(wire.sync(seat.address, Sync.STEP1, self._doc.get_state()))
@@ -124,6 +124,15 @@ class Document:
             self._submit(Edit(seat, payload))
         else:
             raise Malformed(f"unknown sync step {step}")
+
+    def missing(self, seat: Seat, vector: bytes) -> bytes:
+        """What a client with this state vector lacks; ValueError if it is none."""
+        del seat
+        return self._doc.get_update(vector)
+
+    def state(self) -> bytes:
+        """The whole document as one update."""
+        return self._doc.get_update()
 
     def _submit(self, edit: Edit) -> None:
         """Queue an update for the store, if it can be read at all: a bad one in the log would spoil it for ever."""
@@ -153,11 +162,19 @@ class Document:
 
     async def commit(self, batch: list[Edit]) -> None:
         """Store durably, then apply, show and acknowledge. Denied: the document is another node's now."""
+        await self.store(batch)
+        if not self.holds():
+            raise Denied("the lease lapsed meanwhile")
+        self.show(batch)
+
+    async def store(self, batch: list[Edit]) -> None:
+        """Return once the updates are durable."""
         await self._node.calls.call(
             "append", key=self.lease.key, number=self.lease.number, updates=[edit.update for edit in batch]
         )
-        if not self.holds():
-            raise Denied("the lease lapsed meanwhile")
+
+    def show(self, batch: list[Edit]) -> None:
+        """Apply updates, show them to all, and acknowledge them."""
         self.counts["updates"] += len(batch)
         for edit in batch:
             self._delta = b""

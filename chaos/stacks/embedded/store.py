@@ -32,7 +32,8 @@ class Store(Node):
     def __init__(self, options: Any) -> None:
         super().__init__("store", options)
         self._log = AppendLog(Path(options.data) / "store.log")
-        self._leases = Leases(time.monotonic, lambda record: self._log.append(msgpack.packb(record)))
+        leases = mutants.select(options.mutant, "leases", Leases)
+        self._leases = leases(time.monotonic, lambda record: self._log.append(msgpack.packb(record)))
         self._updates: dict[str, list[bytes]] = {}
         self._loaded = False
 
@@ -107,8 +108,7 @@ class Store(Node):
             case "locate":
                 return _place(self._leases.locate(call["key"], call["service"], call["region"]))
             case "owners":
-                owners = self._leases.owners()
-                return {key: owners.get(key, "") for key in call["keys"]}
+                return self._leases.owners_of(call["keys"])
             case "hello":
                 log(f"{call['node']} says hello as {call['session']}")
                 return self._leases.hello(*(call[k] for k in ("session", "node", "service", "region", "ended")))

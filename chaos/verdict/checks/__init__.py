@@ -17,4 +17,4 @@ def registry() -> dict[str, Check]:
         check = getattr(importlib.import_module(f"{__name__}.{info.name}"), "check", None)
         if isinstance(check, Check):
             found[check.id] = check
-    return dict(sorted(found.items()))
+    return dict(sorted(found.items(), key=lambda item: (item[0][:1], len(item[0]), item[0])))

@@ -98,7 +98,7 @@ def _stuck(history: History, bounds: Bounds, op: Op, waited: int) -> Violation:
     story = [
         (op.begin.t_ns, f"{user} asked to leave {room}{words.via(op.begin.region)}"),
         *words.fault_story(history, op.begin.t_ns, until),
-        (until, f"{user}: {words.result(op)} after {waited / NS:.1f} s{words.by(op.end.node if op.end else '')}"),
+        (until, f"{user}: {words.result(op)} after {waited / NS:.1f} s{words.answer(op)}"),
     ]
     refused = "was refused" if op.error.startswith("refused") else "was not answered"
     how = "was answered late" if op.outcome == "ok" else refused

@@ -3,7 +3,8 @@
 Invariant: a token whose edit was acknowledged (at a level that promises to keep it), or that an observer saw, is in
 every cold read that began after it and after heal + `convergence_s`. A cold read is a fresh client's, made at each
 entry once every client that held the document is gone: one client that is left would give the lost edit back.
-Violation: a cold read without the token. Never excused. Tokens that nobody was promised and nobody saw may be missing.
+Violation: a cold read without the token. Never excused. Tokens that nobody was promised and nobody saw may be missing;
+those that were deleted are D6's.
 Inconclusive: a cold read of the document did not come (unless another shows the violation); the read that misses the
 token began sooner than heal + bound; an unpromised token is missing and an observer who could have seen it has a gap
 that no fault explains. Source: `docs/checks.md`; the deciding cold read: Kingsbury, Jepsen (sets with final reads).
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from chaos.verdict import words
 from chaos.verdict.documents import Document, cold_tokens, documents, is_acknowledged
-from chaos.verdict.excuse import excused
+from chaos.verdict.excuse import blind
 from chaos.verdict.findings import Check, CheckFindings, Violation
 from chaos.verdict.history import NS
 
@@ -41,14 +42,16 @@ def _judge_document(
 ) -> None:
     reads = [(read, set(tokens)) for read in document.cold if (tokens := cold_tokens(read)) is not None]
     starved = not reads or len(reads) < len(document.cold)
-    blind = _blind(history, bounds, document)
+    unseen = blind(history, bounds, document)
     kept = set.intersection(*(tokens for _, tokens in reads)) if reads else set()
     sightings = _sightings(document)
     for token in {**document.edits, **dict.fromkeys(sightings)}:
+        if token in document.deleted:
+            continue  # D6's
         op, seen = document.edits.get(token), sightings.get(token)
         promised = op is not None and is_acknowledged(op)
         if not promised and seen is None:
-            if token not in kept and blind and reads:
+            if token not in kept and unseen and reads:
                 found.inconclusive += 1
                 found.because(f"{document.key}: an observer's look that could have shown {token} did not come")
             continue
@@ -69,14 +72,6 @@ def _why(document: Document, miss: Op | None) -> str:
     if not document.cold:
         return f"{document.key}: no cold read was made"
     return f"{document.key}: a cold read did not come"
-
-
-def _blind(history: History, bounds: Bounds, document: Document) -> bool:
-    """Whether an observer may have seen something that the record does not tell, and no fault explains why."""
-    return any(
-        not seen.whole and not (seen.gaps and all(excused(history, bounds, gap) for gap in seen.gaps))
-        for seen in document.observers.values()
-    )
 
 
 def _sightings(document: Document) -> dict[str, Event]:

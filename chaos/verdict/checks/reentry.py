@@ -110,7 +110,7 @@ def _violation(history: History, op: Op, twin: Op | None) -> Violation:
     story = [
         (begin.t_ns, f"{user}, who {after} {room}, wants in again{words.via(begin.region)}"),
         *words.fault_story(history, begin.t_ns, end_ns),
-        (end_ns, f"{user}: {words.result(op)}{words.by(op.end.node if op.end else '')}"),
+        (end_ns, f"{user}: {words.result(op)}{words.answer(op)}"),
     ]
     says = f"{user} {after} {room} and does not get in again ({words.result(op)})"
     if twin is not None and twin.outcome == "ok" and twin.end is not None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.backends.yjs import Copy, Reader, awareness_update, read_awareness, var_bytes, var_string, var_uint
+from chaos.backends.yjs import Copy, Presence, Reader, awareness_update, read_awareness, var_bytes, var_string, var_uint
 
 
 @given(st.integers(min_value=0, max_value=2**53 - 1))
@@ -41,6 +41,39 @@ def test_awareness_comes_back() -> None:
     """An awareness update names its client, its clock and its state; a client that is gone has none."""
     assert read_awareness(awareness_update(7, 3, {"user": "ü"})) == {7: (3, {"user": "ü"})}
     assert read_awareness(awareness_update(7, 4, None)) == {7: (4, None)}
+
+
+def test_presence_knows_who_is_there() -> None:
+    """The newest clock counts, and at the same clock that somebody has gone; an older word changes nothing."""
+    there = Presence()
+    for client, clock, state in ((1, 1, {"session": "b"}), (2, 5, {"session": "a"}), (3, 1, {"x": 1}), (2, 4, None)):
+        there.apply(awareness_update(client, clock, state))
+    assert there.sessions() == ("a", "b")
+    there.apply(awareness_update(2, 5, None))
+    assert there.sessions() == ("b",)
+
+
+def test_a_deleted_token_is_gone_for_all() -> None:
+    """A delete reaches the other copy, and the deleter's next token goes to the end."""
+    mine, theirs = Copy(), Copy()
+    theirs.apply(mine.append("m1"))
+    mine.apply(theirs.append("t1"))
+    theirs.apply(mine.remove("m1"))
+    theirs.apply(mine.append("m2"))
+    assert mine.tokens() == theirs.tokens() == ("t1", "m2")
+    with pytest.raises(ValueError, match="m1"):
+        mine.remove("m1")
+
+
+def test_the_latest_of_others_is_no_own_token() -> None:
+    """Own tokens and deletes leave it as it is."""
+    mine, theirs = Copy(), Copy()
+    mine.append("m1")
+    assert mine.latest == ""
+    mine.apply(theirs.append("t1"))
+    mine.append("m2")
+    mine.apply(theirs.remove("t1"))
+    assert mine.latest == "t1"
 
 
 @given(st.lists(st.sampled_from("ab"), max_size=24), st.booleans())

@@ -178,3 +178,16 @@ def test_no_region_is_an_error() -> None:
     """A load that nobody can enter through is refused."""
     with pytest.raises(ValueError, match="at least one region"):
         make_plan(LoadSpec(), 1, (), 10.0)
+
+
+def test_each_document_has_an_edit_that_is_taken_back() -> None:
+    """A share of the online edits is taken back, in each document one of the first; none where the share is 0."""
+    load = LoadSpec(editors=8, documents=4, undo=0.1)
+    editors = make_plan(load, 3, ("a", "b"), 40.0).editors
+    online = [edit for editor in editors for edit in editor.edits if not edit.offline]
+    assert 0.06 < sum(edit.undo for edit in online) / len(online) < 0.14
+    assert not any(edit.undo for editor in editors for edit in editor.edits if edit.offline)
+    for editor in editors[:4]:
+        assert next(edit for edit in editor.edits if not edit.offline).undo
+    none = make_plan(load.model_copy(update={"undo": 0.0}), 3, ("a", "b"), 40.0).editors
+    assert not any(edit.undo for editor in none for edit in editor.edits)

@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 
+from chaos.runtimes.stackfile import load_stack
 from chaos.stacks.embedded import mutants
+from chaos.stacks.embedded.leases import Leases
 from chaos.stacks.embedded.room import Message, Room, Rules, Seat, parse, sign
+from chaos.stacks.embedded.store import Store
+from chaos.verdict.checks import registry
+from tests.longer import mutants as longer
 
 RULES = Rules(secret="s", node="meet-1", capacity=3, window_s=2.0, silence_s=2.0)
 
@@ -289,8 +294,22 @@ def test_unknown_mutant_ends_the_process(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit) as ended:
         mutants.select("gost", "meetings", Room)
     assert ended.value.code == 2
-    known = capsys.readouterr().err.partition("known: ")[2]
-    assert {"ghost", "lost-edit", "stuck-leave"} <= set(known.strip().split(", "))
+    assert f"known: {', '.join(mutants.names())}" in capsys.readouterr().err
+
+
+def test_every_mutant_can_be_chosen_and_has_its_check() -> None:
+    """The stack file offers every mutant there is, in their order, and the longer suite names a check for each."""
+    assert load_stack("embedded").choices["mutant"] == tuple(mutants.names())
+    assert set(longer.MUTANTS) == set(mutants.names())
+    assert {check for _, check in longer.MUTANTS.values()} <= set(registry())
+
+
+def test_one_mutant_spoils_one_class_of_the_store() -> None:
+    """Both classes that the store's process is made of can be spoilt, each by a mutant of its own."""
+    assert mutants.select("two-owners", "leases", Leases) is not Leases
+    assert mutants.select("two-owners", "store", Store) is Store
+    assert mutants.select("shared-fate", "store", Store) is not Store
+    assert mutants.select("shared-fate", "leases", Leases) is Leases
 
 
 def test_mutant_of_another_service_changes_nothing() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from chaos.model.event import Event
 from chaos.model.experiment import Threshold
 from chaos.model.stack import Bounds
-from chaos.model.verdict import Place
-from chaos.verdict.findings import CheckFindings
+from chaos.model.verdict import Outcome, Place
+from chaos.verdict.findings import WITNESS_EVENTS, CheckFindings, witness
 from chaos.verdict.history import History, build
 
 NS = 1_000_000_000
@@ -136,7 +136,15 @@ class Record:
         known: dict[str, Any] = {"user": "e1", "key": "doc-1", "node": "doc-e1", "answer": {"level": "durable"}}
         return self.do("edit", t, t + 0.02 if done is None else done, outcome, value=token, intended=t, **known | parts)
 
-    def sight(self, t: float, tokens: list[str] | None, *, session: str = "o1.1", key: str = "doc-1") -> Record:
+    def sight(
+        self,
+        t: float,
+        tokens: list[str] | None,
+        *,
+        session: str = "o1.1",
+        key: str = "doc-1",
+        present: list[str] | None = None,
+    ) -> Record:
         """A document observer's look, recorded as the difference to its last; None: it did not come."""
         before = self.seen.setdefault((session, key), [])
         parts: dict[str, Any] = {
@@ -152,7 +160,43 @@ class Record:
             same += 1
         answer = {"splice": [same, len(before) - same, tokens[same:]], "n": len(tokens), "sha": sha(tokens)}
         before[:] = tokens
-        return self.do("tokens", t, t + 0.01, "obs", answer=answer, **parts)
+        shown = {} if present is None else {"present": present}
+        return self.do("tokens", t, t + 0.01, "obs", answer=answer | shown, **parts)
+
+    def reread(
+        self,
+        t: float,
+        tokens: list[str] | None,
+        *,
+        number: int,
+        user: str = "e1",
+        entry: str = "cn-east",
+        node: str = "doc-e1",
+        lacks: list[str] | None = None,
+        polite: bool = True,
+        key: str = "doc-1",
+    ) -> Record:
+        """A fresh client's read in a round; `lacks`: an editor's own, held against its open copy. None: a gap."""
+        parts: dict[str, Any] = {"user": user, "session": f"{user}.r{number}", "key": key, "region": entry}
+        parts["value"] = {"entry": entry, "round": number, "own": lacks is not None}
+        if tokens is None:
+            return self.do("reread", t, t + 0.05, "gap", **parts)
+        before = self.seen.setdefault((f"fresh {entry}", key), [])
+        answer: dict[str, Any] = {"splice": [0, len(before), tokens], "n": len(tokens), "sha": sha(tokens)}
+        answer |= {"polite": polite} | ({} if lacks is None else {"held": len(tokens), "lacks": lacks})
+        before[:] = tokens
+        return self.do("reread", t, t + 0.05, "obs", node=node, answer=answer, **parts)
+
+    def delete(self, t: float, token: str, done: float | None = None, outcome: str = "ok", **parts: Any) -> Record:
+        known: dict[str, Any] = {"user": "e1", "key": "doc-1", "node": "doc-e1", "answer": {"level": "durable"}}
+        return self.do("delete", t, t + 0.02 if done is None else done, outcome, value=token, **known | parts)
+
+    def crash(self, t: float, tokens: list[str] | None, *, done: float | None = None, key: str = "doc-1") -> Record:
+        """All clients are cut at `t`, and a fresh one reads; None: it could not."""
+        outcome = "gap" if tokens is None else "obs"
+        value = {"since_ns": ORIGIN + round(t * NS), "held": 4}
+        done = t + 2 if done is None else done
+        return self.do("crash_read", t + 0.1, done, outcome, user="k", key=key, value=value, answer=tokens)
 
     def cold(self, t: float, tokens: list[str] | None, *, region: str = "cn-north", key: str = "doc-1") -> Record:
         outcome = "gap" if tokens is None else "obs"
@@ -197,3 +241,20 @@ def findings(name: str, record: Record, bounds: Bounds = BOUNDS) -> CheckFinding
     from chaos.verdict.checks import registry
 
     return registry()[name].run(record.history(), bounds)
+
+
+def told(name: str, record: Record) -> str:
+    """What a check says of its only violation, whose witness is short enough to be read."""
+    found = findings(name, record)
+    assert (found.outcome, len(found.violations)) == (Outcome.FAIL, 1)
+    shown = witness(record.history(), found.violations[0])
+    assert 2 <= len(shown.events) <= WITNESS_EVENTS
+    return shown.says
+
+
+def seen(*looks: list[str] | None) -> Record:
+    """`a` and `b` are written at 3 and 4 s; looks follow each second from 2 s on."""
+    record = Record().edit(3, "a").edit(4, "b")
+    for second, tokens in enumerate(looks, 2):
+        record.sight(second + 0.5, tokens)
+    return record

@@ -75,12 +75,17 @@ def clean(
     record.do("join", 8, 8.1, user="twin", value={"pair": 1, "twin": True}, intended=8)
     _observe(record)
     for t in range(3, 50, 2):
-        record.sight(t, ["off"] * (t > 28) + tokens[: max(0, t * 5 - 6)])
+        seen = ["off"] * (t > 28) + tokens[: max(0, t * 5 - 6)]
+        record.sight(t, seen, present=[])
+        here = {"number": t, "key": "doc-1", "polite": t % 4 == 1}
+        record.reread(t + 0.5, seen, user="e0", entry="cn-east", lacks=[], **here)
+        record.reread(t + 0.5, seen, user="r1", entry="cn-north", **here)
     away: dict[str, Any] = {"user": "e0", "key": "doc-1", "value": {"group": 1}}
     record.fact("offline", 26, **away)
     record.do("offline_edit", 27, 28.2, user="e0", key="doc-1", value="off", answer={"level": "durable"})
     record.fact("online", 28, **away).fact("idle_end", 36, **away)
     record.fact("quiet", 50.2, user="", key="doc-1")
+    record.edit(40, "typo", user="e1").delete(41, "typo", user="e1")
     tokens.insert(0, "off")
     record.view(50.5, tokens, user="e1").view(50.5, tokens, user="e2", kind="fresh")
     record.cold(52, tokens, region="cn-east").cold(52, tokens, region="cn-north")

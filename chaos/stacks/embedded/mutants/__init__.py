@@ -9,11 +9,14 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from chaos.stacks.embedded.serving import log
 
 T = TypeVar("T")
+ROOT = "tokens"
+"""The shared array that the load writes to."""
 
 
 def names() -> list[str]:
@@ -34,3 +37,30 @@ def select(name: str, service: str, base: type[T]) -> type[T]:
     log(f"!!! MUTANT {name} IS ON: this node is broken on purpose: {module.__doc__}")
     mutated: type[T] = module.mutate(base)
     return mutated
+
+
+def rewritten(state: bytes, change: Callable[[Any], None]) -> bytes:
+    """The update that makes of a document, given as one update, what `change` makes of its tokens."""
+    from pycrdt import Array  # noqa: PLC0415 - a clean node, which starts again while people wait, needs none of it
+
+    doc = _doc(state)
+    before = doc.get_state()
+    change(doc.get(ROOT, type=Array))
+    update: bytes = doc.get_update(before)
+    return update
+
+
+def tokens_of(state: bytes) -> list[str]:
+    """The tokens of a document that is given as one update."""
+    from pycrdt import Array  # noqa: PLC0415 - as above
+
+    doc = _doc(state)
+    return list(doc.get(ROOT, type=Array))
+
+
+def _doc(state: bytes) -> Any:
+    from pycrdt import Doc  # noqa: PLC0415 - as above
+
+    doc: Doc[Any] = Doc()
+    doc.apply_update(state)
+    return doc
