@@ -52,7 +52,7 @@ def _in_flight(history: History, fault: FaultSpan) -> bool:
         op.begin.t_ns <= on_ns and history.seen_until(op) >= fault.start_ns
         for ops in history.ops.values()
         for op in ops
-        if op.begin.f not in {"roster", "own_roster", "tokens", "view", "cold_read", "null"}
+        if op.begin.f not in {"null", "roster", "own_roster", "tokens", "reread", "view", "crash_read", "cold_read"}
     )
 
 

@@ -1,8 +1,8 @@
 """D2, crash durability: what was acknowledged as durable is there when a fresh client reads after the crash.
 
-Invariant: after a crash (a node killed or restarted), a fresh client that reads a document before any client of before
-is let in again finds every token that was acknowledged as durable before the crash. Clients that reconnect would upload
-what the server forgot, and hide the loss; so all of them wait until that read is made.
+Invariant: after a crash (a node killed, stopped or restarted), a fresh client that reads a document before any client
+of before is let in again finds every token that was acknowledged as durable before the crash. Clients that reconnect
+would upload what the server forgot, and hide the loss; so all of them wait until that read is made.
 Violation: the read lacks such a token. Never excused: it is what the crash is for. Deleted tokens are D6's.
 Inconclusive: the read did not come; a crash reached a document and no read was made; another fault was on too.
 Moot: the stack acknowledges nothing as durable, or no crash reached a document. Unjudged: a read without a crash.
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from chaos.verdict.history import History, Op
     from chaos.verdict.spans import FaultSpan
 
-CRASHES = ("server_loss", "restart", "region_loss", "oom")
-"""Faults that end processes."""
+CRASHES = ("server_loss", "stop", "restart", "oom")
+"""Faults that end processes and cut all clients at once. A lost region is none: its links fall silent, each client
+notices when its own patience is over, and so there is no moment to read at before the first is back."""
 AS_IT_HIT_NS = 2 * NS
 """A crash cuts its clients within this; a read that began later after its heal belongs to something else."""
 

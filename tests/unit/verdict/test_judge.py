@@ -215,6 +215,16 @@ def test_a_killed_server_must_have_cut_somebody_off() -> None:
     assert one(verdict(record), name).outcome is PASS
 
 
+def test_a_fresh_reader_is_no_operation_under_way() -> None:
+    """A fault must have hit somebody who wanted something; our own readers are always there."""
+    name = "sometimes.an-operation-under-way-as-congestion-hit"
+    record = Record().fault(10, 20, regions=["cn-east"])
+    record.do("reread", 9.9, 10.5, "obs", key="doc-1").do("crash_read", 9.9, 10.5, "obs", key="doc-1")
+    assert one(verdict(record), name).outcome is INCONCLUSIVE
+    record.edit(9.9, "t1", 10.5)
+    assert one(verdict(record), name).outcome is PASS
+
+
 def test_arrivals_planned_beyond_the_load_are_not_missed() -> None:
     """Where the plan reaches further than the load did, only the part that fits is due."""
     record = clean()
