@@ -32,6 +32,7 @@ LOAD = {
     "undo": 0.2,
 }
 SECONDS = 6
+EDITS = {"edit", "offline_edit"}
 PAIRED = {"join", "rejoin", "resume", "leave", "say", "own_roster", "knock", "knock_leave", "edit", "offline_edit"}
 PAIRED |= {"delete", "roster", "tokens", "reread", "view", "cold_read"}
 
@@ -127,7 +128,7 @@ def test_cold_reads_hold_every_edit(run: tuple[Log, LoadProcess]) -> None:
         (f"doc-{number}", region) for number in (0, 1) for region in ("cn-east", "cn-north")
     }
     for read in reads:
-        acked = {event.op for event in events if event.f in {"edit", "offline_edit"} and event.type == "ok"}
+        acked = {event.op for event in events if event.f in EDITS and event.type == "ok"}
         tokens = [
             event.value for event in events if event.type == "invoke" and event.op in acked and event.key == read.key
         ]
@@ -161,13 +162,18 @@ def test_looks_rebuild_the_document(run: tuple[Log, LoadProcess]) -> None:
 
 
 def test_deletes_and_fresh_reads_are_made(run: tuple[Log, LoadProcess]) -> None:
-    """Some edits are taken back with an acknowledgement; fresh readers come in pairs and lack nothing."""
+    """Some edits are taken back with an acknowledgement; fresh readers come in pairs and lack nothing saved."""
     events = run[0].events
     assert [event for event in events if event.f == "delete" and event.type == "ok"]
     reads = [event for event in events if event.f == "reread" and event.type == "obs"]
-    own = [event.value["lacks"] for event in reads if "lacks" in event.value]
+    begun = {event.op: event for event in events if event.type == "invoke"}
+    saved = {begun[event.op].value: event.t_ns for event in events if event.f in EDITS and event.type == "ok"}
+    deleted = {event.value for event in events if event.f == "delete" and event.type == "invoke"}
+    own = [event for event in reads if "lacks" in event.value]
     assert own
-    assert not any(own)
+    for event in own:
+        lacks = set(event.value["lacks"]) - deleted
+        assert not {token for token in lacks if saved.get(token, event.t_ns) < begun[event.op].t_ns}
     rounds = Counter(
         (event.key, event.value["round"]) for event in events if event.f == "reread" and event.type == "invoke"
     )
@@ -184,15 +190,18 @@ def test_observers_see_who_is_present(run: tuple[Log, LoadProcess]) -> None:
 def test_offline_edits_arrive_without_a_nudge(run: tuple[Log, LoadProcess]) -> None:
     """An editor that was offline names its tokens when it is back, and types nothing until its idle time ends."""
     idle: dict[str, str] = {}
+    written: dict[str, list[str]] = {}
     groups = 0
     for event in run[0].events:
+        if event.type == "invoke" and event.f == "offline_edit":
+            written.setdefault(event.user, []).append(event.value)
         if event.f == "online":
-            groups += 1
             idle[event.user] = event.value["group"]
-            assert len(event.value["tokens"]) >= 2
+            assert event.value["tokens"] == written.pop(event.user, [])
+            groups += len(event.value["tokens"]) >= 2  # of one whom the end of the load called back it may be fewer
         elif event.f == "idle_end":
             assert idle.pop(event.user) == event.value["group"]
-        elif event.type == "invoke" and event.f in {"edit", "offline_edit"}:
+        elif event.type == "invoke" and event.f in EDITS:
             assert event.user not in idle
     assert groups
     assert not idle
