@@ -19,7 +19,9 @@ from chaos.engine.injector import Injector
 from chaos.engine.ledger import Ledger, ledgers
 from chaos.errors import StackFailed, UsageError
 from chaos.faults import registry
-from chaos.runtimes import ways
+from chaos.model.carrier import Ask
+from chaos.model.link import LinkEffect
+from chaos.runtimes import carriers, ways
 from chaos.runtimes.docker import attach, look
 from chaos.runtimes.docker_engine import HELPER, About
 from chaos.runtimes.docker_helper import unusable
@@ -124,11 +126,10 @@ def test_when_the_way_is_cut_the_helper_ends_by_itself(web: Cans, far: Far, tmp_
     assert heal().returncode == 0
 
 
-@pytest.mark.parametrize("name", ["server_loss", "slowdown"])
-def test_a_heal_after_the_helper_was_killed_uses_another(name: str, web: Cans, far: Far, tmp_path: Path) -> None:
+def test_a_heal_after_the_helper_was_killed_uses_another(web: Cans, far: Far, tmp_path: Path) -> None:
     """SIGKILL of helper, near end and conductor: the ledger is enough, and DOCKER_HOST is not needed again."""
     before = web.snapshot()
-    running = conductor(web, name, tmp_path)
+    running = conductor(web, "server_loss", tmp_path)
     helper = helper_of(running)
     kill_all(running, helper)
     assert web.snapshot() != before
@@ -141,11 +142,10 @@ def test_a_heal_after_the_helper_was_killed_uses_another(name: str, web: Cans, f
     assert not [entry for book in ledgers() for entry in book.open_entries()]
 
 
-@pytest.mark.parametrize("name", ["pause", "rate"])
-def test_a_heal_from_another_machine_goes_by_the_marks(name: str, web: Cans, far: Far, tmp_path: Path) -> None:
+def test_a_heal_from_another_machine_goes_by_the_marks(web: Cans, far: Far, tmp_path: Path) -> None:
     """Everybody is dead and the ledger is on the machine that died: `chaos heal --all` from any other one is enough."""
     before = web.snapshot()
-    running = conductor(web, name, tmp_path)
+    running = conductor(web, "rate", tmp_path)
     helper = helper_of(running)
     kill_all(running, helper)
     shutil.rmtree(root())
@@ -175,6 +175,17 @@ def test_a_helper_that_cannot_be_made_is_a_usage_error(web: Cans, far: Far, monk
         look(web.spec())
     assert "COLLAB_CHAOS_HELPER" in caught.value.hint
     assert not helpers("release")
+
+
+def test_a_plan_has_carriers_tried_beside_the_containers(web: Cans, far: Far) -> None:
+    """What a helper finds is what is found here, since this is the engine's host too; and cuts work everywhere."""
+    asks = Ask.parts(LinkEffect(delay_ms=5, rate_kbps=100, block="silent"))
+    assert look(web.spec()).helper
+    beside, here = (carriers.survey(runtime, asks) for runtime in (carriers.HELPER, "docker"))
+    for ask in asks:
+        assert beside.tried[ask] == here.tried[ask], ask
+    assert beside.means(asks[-1], ("web",)).carrier == "iptables"
+    assert not helpers("why_not")
 
 
 def test_a_socket_of_another_engine_is_refused(web: Cans, far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
