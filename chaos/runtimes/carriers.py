@@ -137,7 +137,7 @@ SUPERVISOR = (
 PROCESS: tuple[Carrier, ...] = (*(one.refused(NO_NAMESPACE) for one in KERNEL), PROXY, *SUPERVISOR)
 IN_SANDBOX: tuple[Carrier, ...] = (*(_boxed(one) for one in (*KERNEL, SS)), PROXY, *SUPERVISOR)
 DOCKER: tuple[Carrier, ...] = (
-    *(one.given(_engine) for one in KERNEL),
+    *(one.given(_engine) for one in (*KERNEL, SS)),
     PROXY.refused(NO_PROXY),
     _node("engine", "lifecycle", "SIGKILL by the engine").given(_engine),
     _node("engine", "stopping", "its stop signal, then SIGKILL, by the engine").given(_engine),

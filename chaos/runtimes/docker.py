@@ -30,8 +30,8 @@ ASK_S = 30.0
 AGENT_END_S = 60.0
 
 
-PROXY_ONLY = {"strike", "read_bps"}
-"""Effects on a byte stream that nothing which meets packets knows."""
+PROXY_ONLY = {"freeze", "slow reading"}
+"""Parts of an effect that nothing which meets packets knows."""
 
 
 class DockerRuntime:
@@ -88,7 +88,7 @@ class DockerRuntime:
 
         Raises `StackFailed` for what only the userspace link proxy can do to a byte stream.
         """
-        foreign = sorted(PROXY_ONLY & effect.model_dump(exclude_defaults=True).keys())
+        foreign = sorted(PROXY_ONLY & effect.parts().keys())
         if foreign:
             hint = "only links of a stack of processes carry this"
             raise StackFailed(f"no carrier on containers for {', '.join(foreign)}", hint=hint)

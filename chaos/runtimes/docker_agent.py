@@ -143,7 +143,12 @@ class Agent:
                 for link, figures in (*counted.items(), *(("", one) for one in queues)):
                     # What cannot be told apart by link is counted on the first of the fault's links to this node.
                     stats[link or first].update(figures)
-        stats.pop("", None)
+        for node in self.site.containers:
+            for link, count in (await self._work(self._hands.connections, node)).items():
+                stats[link]["connections"] = count
+        for link, count in self._hands.cuts.items():
+            stats[link]["reset"] = count
+        del stats[""]
         return stats
 
     async def _do_stop(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 from chaos.errors import StackFailed
 from chaos.model.link import LinkEffect
 from chaos.model.stack import Container, Site
-from chaos.runtimes import docker_clocks, docker_cpu, docker_shape
+from chaos.runtimes import docker_clocks, docker_cpu, docker_shape, kernel_cut
 from chaos.runtimes.docker_delay import Sockets, open_sockets
 from chaos.runtimes.docker_engine import ContainerGone, Engine, Facts
 from chaos.runtimes.docker_names import NameRules, Names
@@ -82,6 +83,10 @@ class Hands:
         self._frozen: set[str] = set()
         self._since: dict[tuple[str, str], dict[str, int]] = {}
         """(node, fault) -> what its TCP had seen before the fault."""
+        self.cuts: Counter[str] = Counter()
+        """Connections that were reset, by link."""
+        self._struck: set[tuple[str, str]] = set()
+        """(node, fault) that had its one blow: a restart is no reason for another."""
         self._put: dict[tuple[str, str], tuple[str, Order]] = {}
         """(node, fault) -> the StartedAt that the rules were put in under, and the rules."""
         self._names = NameRules()
@@ -165,17 +170,23 @@ class Hands:
 
     def order(self, node: str, shape: Shape) -> Order:
         """A shape's part on the links that end in one node."""
-        targets = {link.name: link for link in self.site.spec.links if link.target == node}
-        listens = self.site.containers[node].listens
-        ways = tuple(
-            Way(name, self._addresses.get(targets[name].source, ()), listens)
-            for name in shape.links
-            # A node without an address is down, and no user: its link gets its rules once it is back.
-            if name in targets and self._addresses.get(targets[name].source) != ()
-        )
+        ways = tuple(way for way in self._ways(node) if way.link in shape.links)
         nodes = tuple(address for several in self._addresses.values() for address in several)
         first, rest = docker_shape.split(shape.effect)
         return Order(shape.fault, ways, nodes, rest, shape.seed, netem=first)
+
+    def connections(self, node: str) -> Counter[str]:
+        """Live connections of the links that end here."""
+        facts = self._facts(node)
+        nodes = {address for several in self._addresses.values() for address in several}
+        there = kernel_cut.live(facts.pid, self._ways(node), nodes) if facts.up else []
+        return Counter(one.link for one in there)
+
+    def _ways(self, node: str) -> tuple[Way, ...]:
+        """The links that end in a node; one from a node without an address, which is down, is left out until then."""
+        listens = self.site.containers[node].listens
+        ends = ((link.name, self._addresses.get(link.source)) for link in self.site.spec.links if link.target == node)
+        return tuple(Way(name, sources or (), listens) for name, sources in ends if sources != ())
 
     def _facts(self, node: str) -> Facts:
         return self.engine.facts(self._container(node).id)
@@ -252,6 +263,12 @@ class Hands:
 
     def _put_in(self, node: str, facts: Facts, order: Order, term_s: float) -> None:
         self._refuse(node, facts, order)
+        if order.effect.strike:
+            self._put[node, order.fault] = (facts.started, order)
+            if (node, order.fault) not in self._struck:
+                self._struck.add((node, order.fault))
+                self.cuts += kernel_cut.cut(facts.pid, order)
+            return
         if delays(order.effect):
             for direction in order.directions:
                 number = queue(order.fault, direction)

@@ -142,9 +142,7 @@ class Agent:
     async def _put_in(self, held: Held, term_s: float) -> None:
         order = held.order
         if order.effect.strike:
-            ports = {way.link: way.port for way in order.ways}
-            seed = f"{order.seed}/{order.fault}/strike"
-            self._cuts += await self._work(kernel_cut.cut, HERE, ports, order.effect.share, seed)
+            self._cuts += await self._work(kernel_cut.cut, HERE, order)
             return
         for direction in order.directions if delays(order.effect) else ():
             # All is met where it comes in, where nobody's sending waits for it: so it may wait in the kernel.

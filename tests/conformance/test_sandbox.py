@@ -41,7 +41,7 @@ ACCURATE: dict[str, tuple[LinkEffect, dict[str, Any], Callable[[Packets], float]
         {"count": 300},
         lambda seen: seen.early + seen.lost + seen.twice,
         0,
-        0,
+        0.02,
     ),
     "uniform": (
         LinkEffect(delay_ms=60, jitter_ms=15, distribution="uniform"),

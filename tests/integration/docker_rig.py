@@ -34,6 +34,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """One fault per kind of undo, and their arguments."""
 OF_PACKETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "cut": ("cut", {"target": {"link": "front--web"}, "percentage": 60}),
     "burst loss": ("burst_loss", {"target": {"link": "users--web"}, "loss": 0.3, "burst": 3}),
     "duplicate": ("duplicate", {"target": {"link": "front--web"}, "share": 0.5}),
     "pareto": (
@@ -42,7 +43,7 @@ OF_PACKETS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "reorder": ("reorder", {"target": {"link": "front--web"}, "share": 0.4, "delay_ms": 30}),
 }
-"""Those that hit single packets; taken back as a delay or a loss is."""
+"""Those that hit single packets or connections; taken back as a delay or a loss is."""
 CONDUCTOR = """
 import json, sys, threading
 from chaos.engine.injector import Injector

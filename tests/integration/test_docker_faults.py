@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import statistics
 import threading
 from collections.abc import Callable, Iterator
@@ -81,7 +82,10 @@ def test_it_bites_and_heals(name: str, web: Cans, stack: DockerStack, tmp_path: 
     ledger = Ledger.create("run", tmp_path)
     injector = Injector(stack.runtime, ledger, 1, threading.Event(), lambda step, _, data: told.append((step, data)))
     needs_traffic = name in {"loss", "rate", "burst loss"}
-    with traffic(web.port) if needs_traffic else contextlib.nullcontext():
+    with contextlib.ExitStack() as exits:
+        for _ in range(5 if name == "cut" else 0):
+            exits.enter_context(live_connection(web, (docker_address(web), 8080)))
+        exits.enter_context(traffic(web.port) if needs_traffic else contextlib.nullcontext())
         evidence = injector.run(made(name), name)
     assert evidence.bit, evidence
     assert [step for step, _ in told] == ["intent", "on", "bite", "off", "off-proof"]
@@ -190,6 +194,32 @@ def test_a_loud_cut_resets_live_connections(web: Cans, stack: DockerStack, befor
             live_connection(web, (docker_address(web), 8080))
         stack.runtime.release("c.1")
     live_connection(web, (docker_address(web), 8080)).close()
+
+
+def test_a_cut_share_is_reset_once_and_nodes_are_no_users(
+    web: Cans, stack: DockerStack, before: dict[str, Any]
+) -> None:
+    """Of five live connections of a node three are reset; a cut of users meets none of them; new ones pass."""
+    with contextlib.ExitStack() as exits:
+        to = (docker_address(web), 8080)
+        socks = [exits.enter_context(live_connection(web, to)) for _ in range(5)]
+        first = stack.runtime.link_stats()["front--web"]
+        stack.runtime.shape("s.1", ("users--web",), LinkEffect(strike="reset"), LEASE_S, 1)
+        assert stack.runtime.link_stats()["front--web"] == first
+        stack.runtime.shape("s.2", ("front--web",), LinkEffect(strike="reset", share=0.6), LEASE_S, 1)
+        stats = stack.runtime.link_stats()["front--web"]
+        assert (first.connections, stats.connections, stats.reset - first.reset) == (5, 2, 3)
+        gone = [sock for sock in socks if not _answers(sock)]
+        live_connection(web, to).close()
+        for fault in ("s.1", "s.2"):
+            stack.runtime.release(fault)
+    assert len(gone) == 3
+
+
+def _answers(sock: socket.socket) -> bool:
+    with contextlib.suppress(ConnectionError):
+        return ask(sock) > 0
+    return False
 
 
 def test_a_cut_of_users_spares_the_nodes(web: Cans, stack: DockerStack, before: dict[str, Any]) -> None:

@@ -121,12 +121,14 @@ def test_what_containers_cannot_suffer_is_refused_by_the_plan(embedded: Site, tm
     for step in document["method"]:
         if "fault" in step["provider"].get("arguments", {}):
             target = step["provider"]["arguments"]["target"]
-            step["provider"]["arguments"] = {"fault": "cut", "duration": 5, "target": target}
+            step["provider"]["arguments"] = {"fault": "half_open", "duration": 5, "target": target}
     path.write_text(json.dumps(document, indent=1))
     done = CliRunner().invoke(main, ["run", str(path), "--runs-dir", str(tmp_path / "runs")], prog_name="chaos")
     assert done.exit_code == 2
     words = " ".join(done.stderr.split())
-    assert re.search(r"short\.json:\d+:\d+: cut has no carrier for reset: link proxy, .*between containers", words)
+    assert re.search(
+        r"short\.json:\d+:\d+: half_open has no carrier for freeze: link proxy, .*between containers", words
+    )
     assert not (tmp_path / "runs").exists()
 
 
