@@ -180,7 +180,7 @@ IN_HELPER: tuple[Carrier, ...] = tuple(
 )
 SANDBOX, HELPER = "sandbox", "helper"
 """Stand for the runtime `process` in a private network, and for `docker` where only a helper container reaches them."""
-RUNTIMES = {"process": PROCESS, SANDBOX: IN_SANDBOX, "docker": DOCKER, HELPER: IN_HELPER}
+RUNTIMES = {"process": PROCESS, SANDBOX: IN_SANDBOX, "docker": DOCKER}
 
 
 Lacks = Mapping[str, Mapping[str, str]]
@@ -215,5 +215,5 @@ def shares(effect: LinkEffect) -> dict[str, LinkEffect]:
 def _tried(runtime: str, ask: Ask, lacks: Lacks) -> tuple[Tried, ...]:
     kind = "shaping" if ask.effect is not None else ask.what
     lacking = {node: one[kind] for node, one in lacks.items() if kind in one}
-    able = [one for one in RUNTIMES[runtime] if ask.what in one.does]
+    able = [one for one in (IN_HELPER if runtime == HELPER else RUNTIMES[runtime]) if ask.what in one.does]
     return tuple(Tried(carrier=one.words, why_not=one.why_not(ask), not_on=lacking, once=one.once) for one in able)
