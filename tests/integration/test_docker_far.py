@@ -98,6 +98,7 @@ def test_faults_bite_and_heal_from_afar(web: Cans, far: Far, tmp_path: Path) -> 
     assert helper not in docker("ps", "-aq", "--no-trunc")
 
 
+@pytest.mark.thorough
 def test_without_its_conductor_a_fault_ends(web: Cans, far: Far, tmp_path: Path) -> None:
     """SIGKILL of the conductor: helper and near end take everything back and go."""
     before = web.snapshot()
@@ -109,6 +110,7 @@ def test_without_its_conductor_a_fault_ends(web: Cans, far: Far, tmp_path: Path)
     assert heal().returncode == 0
 
 
+@pytest.mark.thorough
 def test_when_the_way_is_cut_the_helper_ends_by_itself(web: Cans, far: Far, tmp_path: Path) -> None:
     """Nobody renews and nobody is told: the lease runs out beside the containers, then the helper goes."""
     before = web.snapshot()
@@ -138,10 +140,11 @@ def test_a_heal_after_the_helper_was_killed_uses_another(web: Cans, far: Far, tm
         done = heal()
     assert done.returncode == 0, done.stderr
     same_within(before, web)
-    until(lambda: not helpers("release"))
+    until(lambda: not helpers("release"), 30)
     assert not [entry for book in ledgers() for entry in book.open_entries()]
 
 
+@pytest.mark.thorough
 def test_a_heal_from_another_machine_goes_by_the_marks(web: Cans, far: Far, tmp_path: Path) -> None:
     """Everybody is dead and the ledger is on the machine that died: `chaos heal --all` from any other one is enough."""
     before = web.snapshot()
@@ -155,6 +158,7 @@ def test_a_heal_from_another_machine_goes_by_the_marks(web: Cans, far: Far, tmp_
     same_within(before, web)
 
 
+@pytest.mark.thorough
 def test_a_heal_from_another_machine_leaves_a_run_alone(web: Cans, far: Far, tmp_path: Path) -> None:
     """What a living helper holds stays, and is named."""
     with attach(web.spec()) as stack, pytest.MonkeyPatch.context() as elsewhere:
@@ -174,7 +178,7 @@ def test_a_helper_that_cannot_be_made_is_a_usage_error(web: Cans, far: Far, monk
     with pytest.raises(UsageError, match=r"tcp://.* has no image nobody/nothing:1") as caught:
         look(web.spec())
     assert "COLLAB_CHAOS_HELPER" in caught.value.hint
-    until(lambda: not helpers("release"))  # one that a test before has asked may still be on its way out
+    until(lambda: not helpers("release"), 30)  # one that a test before has asked may still be on its way out
 
 
 def test_a_plan_has_carriers_tried_beside_the_containers(web: Cans, far: Far) -> None:
@@ -205,6 +209,7 @@ def test_engines_that_no_helper_reaches_are_refused_in_words() -> None:
     assert "Windows" in unusable(plain._replace(linux=False, system="Windows Server"))
 
 
+@pytest.mark.thorough
 def test_a_ledger_of_another_engine_is_not_thought_healed(web: Cans, far: Far, tmp_path: Path) -> None:
     """A container that is not there because its engine is not does not count as gone."""
     running = conductor(web, "pause", tmp_path)
