@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 EXPERIMENT ?= experiments/network_congestion.json
 TESTS ?=
 
-.PHONY: help venv demo test test-deps test-quick test-backends test-netem test-clean-runs test-kill-shipped test-mutants soak lint bench bench-netem lock clean
+.PHONY: help venv demo test test-deps test-quick test-thorough test-backends test-netem test-clean-runs test-kill-shipped test-mutants soak lint bench bench-netem lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -23,13 +23,16 @@ test: ## every test but the long suites (with CI=true it installs what it needs 
 	@.ci/packages
 	@.ci/docker
 	@VENV=$(VENV) .ci/venv dev
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -m 'not thorough' $(TESTS)
+
+test-thorough: venv ## the tests that `make test` leaves out: the same harms on more targets, ways and ends
+	$(BIN)/python -m pytest -m thorough $(TESTS)
 
 test-deps: ## install and start a Docker engine with the base image that tests use (root, Debian)
 	@TEST_DEPS=yes .ci/docker
 
 test-quick: venv ## the tests that take less than a few seconds each
-	$(BIN)/python -m pytest -m 'not slow and not needs_node and not needs_docker' $(TESTS)
+	$(BIN)/python -m pytest -m 'not slow and not thorough and not needs_node and not needs_docker' $(TESTS)
 
 test-backends: venv ## only the tests against real third-party servers (need node and npm)
 	$(BIN)/python -m pytest -m needs_node $(TESTS)

@@ -94,8 +94,8 @@ def prepare(options: Options) -> Ready:
     if options.stack is not None:
         experiment = experiment.model_copy(update={"stack": options.stack})
     spec, found, attach = survey(experiment, changes)
-    plan = make_plan(experiment, spec, found)
-    return ruled(Ready(plan.model_copy(update={"sandbox": options.sandbox}), attach))
+    plan = make_plan(experiment, spec, found, sandbox=options.sandbox)
+    return ruled(Ready(plan, attach))
 
 
 def ruled(ready: Ready) -> Ready:

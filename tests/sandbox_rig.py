@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from chaos.runtimes import control, launch, process, sandbox
+from chaos.runtimes import control, docker_net, launch, process, sandbox
 from chaos.runtimes.process import start_stack
 from chaos.runtimes.stackfile import load_stack
 
@@ -86,6 +86,8 @@ def skip_without_sandbox() -> None:
 @contextlib.contextmanager
 def private_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Move this thread, and whatever it starts, into a sandbox; and back, which takes root."""
+    if EMULATED:
+        monkeypatch.setattr(docker_net, "RUN_S", 100.0)
     skip_without_sandbox()
     libc = ctypes.CDLL(None, use_errno=True)
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)

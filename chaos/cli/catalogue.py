@@ -65,7 +65,7 @@ def _asks(fault: type[Fault]) -> tuple[Ask, ...]:
 
 
 def _carriers(runtime: str, means: list[Means]) -> str:
-    """Short names of what works, and what nothing does."""
+    """Short names of what works together; where some part has no carrier, that part."""
     from chaos.runtimes import carriers
 
     names = {one.words: one.name for one in carriers.RUNTIMES[runtime]}
@@ -73,7 +73,7 @@ def _carriers(runtime: str, means: list[Means]) -> str:
     lacks = [one.ask for one in means if not one.carrier]
     if not works:
         return "none"
-    return ", ".join((*works, *(f"no {ask}" for ask in lacks)))
+    return ", ".join(f"no {ask}" for ask in lacks) or ", ".join(works)
 
 
 def missing(rows: list[Row]) -> list[str]:

@@ -74,7 +74,7 @@ def asks(experiment: Experiment) -> tuple[Ask, ...]:
     return tuple(dict.fromkeys(ask for injection in experiment.injections for ask in fault_of(injection).asks()))
 
 
-def make_plan(experiment: Experiment, spec: StackSpec, survey: Survey) -> Plan:
+def make_plan(experiment: Experiment, spec: StackSpec, survey: Survey, *, sandbox: bool = False) -> Plan:
     """Aim every fault, pick its carriers from what the survey found, and count what can be judged.
 
     Raises `UnsafeTarget` (the stack is not marked as staging, or a service or all users would be hit without a reason),
@@ -95,7 +95,8 @@ def make_plan(experiment: Experiment, spec: StackSpec, survey: Survey) -> Plan:
     blast = _blast(aimed, spec)
     notes += _all_users(blast, experiment.allow_all_users or experiment.allow_whole_service)
     phases, starts = _timeline(experiment)
-    planned = tuple(_planned(one, spec, survey, at) for one, at in zip(aimed, starts, strict=True))
+    site = Site(spec=spec, kernel="planned" if sandbox else "")
+    planned = tuple(_planned(one, site, survey, at) for one, at in zip(aimed, starts, strict=True))
     must_be_carried(planned)
     counted = samplings(experiment.thresholds, experiment.load, phases)
     total = sum(phase.seconds for phase in phases)
@@ -110,6 +111,7 @@ def make_plan(experiment: Experiment, spec: StackSpec, survey: Survey) -> Plan:
         notes=(*notes, *_too_short(experiment), *_shortages(counted, experiment.assurance)),
         total_s=total,
         horizon_s=total + SLACK_S * (1 + len(aimed)),
+        sandbox=sandbox,
     )
 
 
@@ -213,9 +215,9 @@ def _seconds(pause: Any) -> float:
     return float(pause) if isinstance(pause, int | float) else 0.0
 
 
-def _planned(one: _Aimed, spec: StackSpec, survey: Survey, starts_s: float) -> PlannedInjection:
-    fault, means = one.fault, one.means(spec, survey)
-    undo = tuple(step.says for step in fault.undo("planned", Site(spec=spec)))
+def _planned(one: _Aimed, site: Site, survey: Survey, starts_s: float) -> PlannedInjection:
+    fault, means = one.fault, one.means(site.spec, survey)
+    undo = tuple(step.says for step in fault.undo("planned", site))
     return PlannedInjection(
         name=one.injection.name,
         fault=one.injection.fault,

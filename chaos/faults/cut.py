@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from chaos.faults.base import Fault, Injection
-from chaos.faults.measure import counters, fell_silent, round_trips
-from chaos.model.fault import Evidence
+from chaos.faults.measure import counters, fell_silent, living, round_trips
+from chaos.model.fault import Evidence, Reach
 from chaos.model.link import LinkEffect
 from chaos.runtimes.base import Shaping
 
@@ -29,14 +29,20 @@ class Cut(Fault):
     on_links: ClassVar[bool] = True
 
     percentage: float = Field(100.0, gt=0, le=100, description="Percent of the live connections, rounded up.")
+    key: str = Field("", description="Only connections of this room or document.", examples=["room-1"])
 
     def says(self) -> str:
         """How many."""
-        return f"{self.percentage:g} % of live connections reset once"
+        return f"{self.percentage:g} % of live connections{self.key and f' of {self.key}'} reset once"
 
     def effect(self) -> LinkEffect:
         """Resets, once."""
-        return LinkEffect(strike="reset", share=self.percentage / 100)
+        return LinkEffect(strike="reset", share=self.percentage / 100, key=self.key)
+
+    def reach(self, injection: Injection, owned: Mapping[str, Sequence[str]]) -> Reach:
+        """Whoever uses these links, or the one room or document."""
+        found = super().reach(injection, owned)
+        return Reach(keys=(self.key,)) if self.key else found
 
     def inject(self, injection: Injection) -> None:
         """Reset them."""
@@ -46,7 +52,7 @@ class Cut(Fault):
         """The proxy's counters, and whether new connections pass."""
         stats, links = injection.runtime.link_stats(), injection.aim.links
         return {
-            "live": counters(stats, links, "connections"),
+            "live": living(stats, links, self.key),
             "reset": counters(stats, links, "reset"),
             "through": round_trips(injection.site, links, tries=1),
         }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class DnsFailure(Fault):
-    """Queries of DNS by nodes, over UDP and TCP, get no answer or are turned away; connections are left alone."""
+    """Nodes cannot look names up: their DNS queries, UDP and TCP, get no answer or are turned away; nothing else."""
 
     name: ClassVar[str] = "dns_failure"
     band: ClassVar[str] = "#0f766e"

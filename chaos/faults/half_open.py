@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from chaos.faults.base import Fault, Injection
-from chaos.faults.measure import counters, fell_silent, round_trips
-from chaos.model.fault import Evidence
+from chaos.faults.measure import counters, fell_silent, living, round_trips
+from chaos.model.fault import Evidence, Reach
 from chaos.model.link import LinkEffect
 from chaos.runtimes.base import Shaping
 
@@ -25,14 +25,20 @@ class HalfOpen(Fault):
     on_links: ClassVar[bool] = True
 
     percentage: float = Field(100.0, gt=0, le=100, description="Percent of the live connections, rounded up.")
+    key: str = Field("", description="Only connections of this room or document.", examples=["room-1"])
 
     def says(self) -> str:
         """How many."""
-        return f"{self.percentage:g} % of live connections frozen"
+        return f"{self.percentage:g} % of live connections{self.key and f' of {self.key}'} frozen"
 
     def effect(self) -> LinkEffect:
         """Connections that freeze, once."""
-        return LinkEffect(strike="freeze", share=self.percentage / 100)
+        return LinkEffect(strike="freeze", share=self.percentage / 100, key=self.key)
+
+    def reach(self, injection: Injection, owned: Mapping[str, Sequence[str]]) -> Reach:
+        """Whoever uses these links, or the one room or document."""
+        found = super().reach(injection, owned)
+        return Reach(keys=(self.key,)) if self.key else found
 
     def inject(self, injection: Injection) -> None:
         """Freeze them."""
@@ -42,7 +48,7 @@ class HalfOpen(Fault):
         """Frozen connections, bytes that were held, and whether new connections pass."""
         stats, links = injection.runtime.link_stats(), injection.aim.links
         return {
-            "live": counters(stats, links, "connections"),
+            "live": living(stats, links, self.key),
             "frozen": counters(stats, links, "frozen"),
             "held": counters(stats, links, "blocked_bytes"),
             "through": round_trips(injection.site, links, tries=1),

@@ -18,6 +18,7 @@ from chaos.runtimes.ways import ask_node, ask_through, look_up
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from chaos.model.link import LinkStats
     from chaos.model.stack import Site
     from chaos.runtimes.base import Nodes, NodeState
 
@@ -145,6 +146,12 @@ def _each(probe: Callable[[str], T], names: Sequence[str]) -> dict[str, T]:
         return {}
     with ThreadPoolExecutor(max_workers=min(8, len(names))) as pool:
         return dict(zip(names, pool.map(probe, names), strict=True))
+
+
+def living(stats: Mapping[str, LinkStats], links: Sequence[str], key: str = "") -> int:
+    """Live connections of these links; with a `key`, those that asked for this room or document."""
+    there = [stats[link] for link in links if link in stats]
+    return sum(one.keys.get(key, 0) if key else one.connections for one in there)
 
 
 def counters(stats: dict[str, Any], links: Sequence[str], field: str) -> int:

@@ -46,6 +46,9 @@ class LinkEffect(Frozen):
     New connections pass, and nothing else of this effect applies."""
     share: float = Field(1.0, gt=0, le=1)
     """Which part of the live connections of all hit links a `strike` meets, rounded up."""
+    key: str = ""
+    """Of these a `strike` meets only those that ask for this room or document: the last part of their request's path.
+    """
     corrupt: float = Field(0.0, ge=0, le=1)
     """Probability per 1460 bytes begun that one of these bytes is changed to another one."""
     read_bps: float | None = Field(None, gt=0)
@@ -83,7 +86,7 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "burst_loss": ("burst loss", ("burst", "density", "stall_ms")),
     "rate_kbps": ("rate", ()),
     "block": ("{block} cut", ()),
-    "strike": ("{strike}", ("share",)),
+    "strike": ("{strike}", ("share", "key")),
     "corrupt": ("corruption", ()),
     "read_bps": ("slow reading", ()),
 }
@@ -95,6 +98,8 @@ class LinkStats(Frozen):
 
     connections: int = 0
     """Live now."""
+    keys: dict[str, int] = Field(default_factory=dict)
+    """Of these, how many asked for which room or document, where a proxy has seen their request."""
     opened: int = 0
     refused: int = 0
     reset: int = 0

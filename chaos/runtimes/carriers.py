@@ -77,7 +77,9 @@ def _try_far(asks: Iterable[Ask]) -> None:
         _found_far.update(zip(wanted, docker_helper.tried(wanted), strict=True))
 
 
-def _cuts(_: Ask) -> str:
+def _cuts(ask: Ask) -> str:
+    if ask.effect is not None and ask.effect.key:
+        return NO_KEYS
     from chaos.runtimes import kernel_cut  # noqa: PLC0415 - as above
 
     return kernel_cut.why_not()
@@ -140,6 +142,7 @@ PROXY = Carrier(
 ONE_RESOLVER = "all processes of this machine ask the same name server"
 NO_PACKETS = "it carries a stream of bytes, in which nothing comes twice or out of turn"
 NO_NAMESPACE = "the packets of processes can be met only in a network namespace of their own (--sandbox)"
+NO_KEYS = "packets do not say which room or document they are for"
 NO_PROXY = "no link proxy stands between containers"
 NO_GROUP = "processes have no cgroup of their own; containers have"
 NO_DISK = "the data of processes lie on this machine's own disk, which is nobody's to fill"
@@ -180,7 +183,7 @@ IN_HELPER: tuple[Carrier, ...] = tuple(
 )
 SANDBOX, HELPER = "sandbox", "helper"
 """Stand for the runtime `process` in a private network, and for `docker` where only a helper container reaches them."""
-RUNTIMES = {"process": PROCESS, SANDBOX: IN_SANDBOX, "docker": DOCKER, HELPER: IN_HELPER}
+RUNTIMES = {"process": PROCESS, SANDBOX: IN_SANDBOX, "docker": DOCKER}
 
 
 Lacks = Mapping[str, Mapping[str, str]]
@@ -215,5 +218,5 @@ def shares(effect: LinkEffect) -> dict[str, LinkEffect]:
 def _tried(runtime: str, ask: Ask, lacks: Lacks) -> tuple[Tried, ...]:
     kind = "shaping" if ask.effect is not None else ask.what
     lacking = {node: one[kind] for node, one in lacks.items() if kind in one}
-    able = [one for one in RUNTIMES[runtime] if ask.what in one.does]
+    able = [one for one in (IN_HELPER if runtime == HELPER else RUNTIMES[runtime]) if ask.what in one.does]
     return tuple(Tried(carrier=one.words, why_not=one.why_not(ask), not_on=lacking, once=one.once) for one in able)

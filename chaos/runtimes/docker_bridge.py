@@ -8,6 +8,7 @@ back; the same when this process ends, or the way between them: then the helper 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -71,9 +72,10 @@ class Bridge:
         return said["value"]
 
     async def _ping(self) -> None:
-        while True:
-            await asyncio.sleep(PING_S)
-            await self.handle({"do": "active"})
+        with contextlib.suppress(BadRequest):  # the helper is gone, which ends this process too
+            while True:
+                await asyncio.sleep(PING_S)
+                await self.handle({"do": "active"})
 
     def _owner(self) -> None:
         if not os.read(0, 4096):
@@ -82,6 +84,7 @@ class Bridge:
 
     def _read(self) -> None:
         for said in self._stream.lines(sys.stderr.fileno()):
+            self._stream.be_patient(docker_helper.SILENT_S)
             self._loop.call_soon_threadsafe(self._hear, said)
         self._loop.call_soon_threadsafe(self._end)
 

@@ -234,7 +234,7 @@ class Engine:
             with contextlib.suppress(docker.errors.APIError):
                 self._api.remove_container(made, force=True)
             raise
-        return made, getattr(stream, "_sock", stream)
+        return made, stream
 
     def until_gone(self, container: str, within_s: float) -> None:
         """Wait until a container is no more. Raises `StackFailed` where the engine does not answer."""

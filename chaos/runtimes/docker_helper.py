@@ -14,7 +14,6 @@ import os
 import socket
 import struct
 import tarfile
-import threading
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
@@ -41,6 +40,8 @@ STDERR = 2
 """Number of the stream in a frame's header."""
 SILENT_S = 15.0
 """A helper says something every few seconds; after so long without a word the way to it is broken."""
+START_S = 60.0
+"""Before its first word."""
 ONCE_S = 120.0
 END_S = 10.0
 """A helper that is left alone goes by itself; it is waited for so that nothing of it is seen after the run."""
@@ -80,12 +81,17 @@ def image() -> str:
 class Stream:
     """The input and output of a helper. Reading and writing are for one thread each."""
 
-    def __init__(self, engine: Engine, container: str, sock: Any) -> None:
+    def __init__(self, engine: Engine, container: str, stream: Any) -> None:
         self._engine = engine
         self._container = container
-        self._sock = sock
+        self._stream = stream
+        self._sock = getattr(stream, "_sock", stream)
+        self.be_patient(START_S)
+
+    def be_patient(self, seconds: float) -> None:
+        """How long the helper may say nothing from now on."""
         with contextlib.suppress(AttributeError, OSError):  # one through ssh is no socket
-            sock.settimeout(SILENT_S)
+            self._sock.settimeout(seconds)
 
     def send(self, message: dict[str, Any]) -> None:
         """One line to the helper. Raises `OSError`."""
@@ -113,8 +119,12 @@ class Stream:
 
     def hang_up(self) -> None:
         """End the connection; the helper sees the end of its input."""
-        with contextlib.suppress(OSError):
-            self._sock.close()
+        with contextlib.suppress(OSError, AttributeError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        response: Any = getattr(self._stream, "_response", None)  # of the library, which holds the socket too
+        for one in (response, self._sock):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                one.close()
 
     def close(self) -> None:
         """Hang up, and wait for the helper's end where it can be seen."""
@@ -145,12 +155,10 @@ def once(engine: Engine, do: str, **arguments: Any) -> Any:
     """Have one thing done by a helper that ends then. Raises `StackFailed`, `UsageError`."""
     orders = {"do": do, "engine": engine.about().id, "arguments": arguments}
     stream = start(engine, "chaos.runtimes.docker_once", orders, do)
-    timer = threading.Timer(ONCE_S, stream.hang_up)
-    timer.start()
+    stream.be_patient(ONCE_S)
     try:
         said = next((line for line in stream.lines(STDERR) if "ok" in line), None)
     finally:
-        timer.cancel()
         stream.close()
     if said is None:
         raise StackFailed(f"the helper ended without an answer to `{do}`", hint=f"does {image()} have Python?")

@@ -83,7 +83,8 @@ class Proxy:
         """Reset or freeze a share of the connections that live now on all of these links."""
         if not what.strike:
             return
-        live = [(self.links[name], connection) for name in links for connection in self.links[name].live()]
+        there = [(self.links[name], connection) for name in links for connection in self.links[name].live()]
+        live = [(link, connection) for link, connection in there if what.key in {"", connection.key}]
         hit = random.Random(f"{seed}/{fault}/strike").sample(live, math.ceil(len(live) * what.share))  # noqa: S311
         for link, connection in hit:
             if what.strike == "reset":

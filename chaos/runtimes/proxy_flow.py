@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from chaos.runtimes.proxy_lane import HOLD_BLOCKED, HOLD_INGRESS, PACE_S, Chunk, Due, Item, Lane
+from chaos.runtimes.proxy_lane import HOLD_BLOCKED, HOLD_FULL, HOLD_INGRESS, PACE_S, Chunk, Due, Item, Lane
 from chaos.runtimes.proxy_wire import End, Wire
 
 BUFFER = memoryview(bytearray(1 << 20))
@@ -163,6 +163,8 @@ class Flow:
         lane = self.lane
         held = self._waiting + self._held
         room = HOLD_BLOCKED if self.stands else 1 if lane.plain else lane.store.room()
+        if self.sink is not None and self.sink.full:
+            room = min(room, HOLD_FULL)
         if lane.read_bps < math.inf:
             room = min(room, max(1, int(lane.read_bps * PACE_S)))
         if lane.buckets:

@@ -15,6 +15,8 @@ HOLD_LEAST = 256 << 10
 """What each flow may hold, however much others do."""
 HOLD_BLOCKED = 256 << 10
 """Most that a silent block reads before it leaves bytes to the kernel's own buffers."""
+HOLD_FULL = 4 << 20
+"""Most that is read on for a sink that does not keep up: about as much as a window of TCP would let under way."""
 HOLD_INGRESS = 64 << 10
 """Least that may wait for a rate; else a quarter of a second's worth."""
 PACE_S = 0.1

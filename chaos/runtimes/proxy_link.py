@@ -7,6 +7,8 @@ import errno
 import os
 import resource
 import socket
+import urllib.parse
+from collections import Counter
 from typing import Any
 
 from chaos.runtimes.proxy_flow import Flow
@@ -16,9 +18,54 @@ from chaos.runtimes.shaping import Effect, Impairment
 
 BACKLOG = 1024
 ACCEPT_AGAIN_S = 0.1
+REQUEST = 2048
+"""Bytes in which the first line of a request is looked for."""
 RESERVE = 16
 """Descriptors that connections leave free: whoever takes a fault back needs one."""
 DIRECTIONS = ("forward", "backward")
+
+
+class First:
+    """Stands before a client's stream until its first bytes are there, and reads in them what it asks for."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._stream = connection.client.reads
+        connection.client.reads = self
+
+    def feed(self) -> None:
+        """Look without taking anything, once, and step aside."""
+        wire = self._connection.client
+        wire.reads = self._stream
+        # Through the wire: a reset that is waiting here is told once only.
+        if request := wire.take(_peek, wire.sock):
+            self._connection.key = asked(request)
+            self._stream.feed()
+
+    def room(self) -> None:
+        """As the stream."""
+        self._stream.room()
+
+    def push(self, what: End) -> None:
+        """As the stream."""
+        self._stream.push(what)
+
+    def drop(self) -> None:
+        """As the stream."""
+        self._stream.drop()
+
+
+def _peek(sock: socket.socket) -> bytes:
+    return sock.recv(REQUEST, socket.MSG_PEEK)
+
+
+def asked(request: bytes) -> str:
+    """The last part of the path of an HTTP request, which names the room or document; empty for anything else."""
+    words = request.split(b"\r\n", 1)[0].split(b" ")
+    if len(words) != len((b"GET", b"/", b"HTTP/1.1")) or not words[2].startswith(b"HTTP/"):
+        return ""
+    path = words[1].partition(b"?")[0].decode("utf-8", "replace")
+    return urllib.parse.unquote(path.rpartition("/")[2])
 
 
 class Connection:
@@ -30,6 +77,9 @@ class Connection:
         self.backward = Flow(link.lanes["backward"], loop, self._end)
         self.client = Wire(sock, loop, self.forward, self.backward, self._lost)
         self.target: Wire | None = None
+        self.key = ""
+        """The room or document that its request names."""
+        First(self)
         self._loop = loop
         self._ends = 0
         self._frozen: set[str] = set()
@@ -223,6 +273,7 @@ class Link:
         forward, backward = self.lanes["forward"], self.lanes["backward"]
         return {
             "connections": len(self._connections),
+            "keys": Counter(one.key for one in self._connections if one.key),
             "opened": self.opened,
             "refused": self.refused,
             "reset": self.cut,

@@ -40,6 +40,7 @@ class Effect:
     block: str = ""
     strike: str = ""
     share: float = 1.0
+    key: str = ""
     corrupt: float = 0.0
     read_bps: float | None = None
     direction: str = "both"

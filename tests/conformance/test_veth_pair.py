@@ -185,6 +185,7 @@ def test_a_rate_is_kept_one_way(direction: str, can: int) -> None:
     assert _kbps(can, other) > 1600
 
 
+@pytest.mark.thorough
 def test_what_leaves_is_free_when_nobody_prolongs_the_rule(can: int) -> None:
     """The class stays until it is taken out, but the rule that feeds it ends by itself; a renewal prolongs it."""
     order = Order("run.1", WAYS, (), LinkEffect(rate_kbps=80, direction="backward"))

@@ -158,7 +158,7 @@ def test_heal_with_nothing_to_heal_passes(tmp_path: Path, monkeypatch: pytest.Mo
     """A machine without ledgers is clean."""
     monkeypatch.setenv("COLLAB_CHAOS_STATE", str(tmp_path))
     done = call("heal", "--json")
-    assert (done.exit_code, json.loads(done.stdout)) == (0, {"healed": [], "left": [], "in_progress": []})
+    assert (done.exit_code, json.loads(done.stdout)) == (0, {"healed": [], "left": [], "in_progress": [], "notes": []})
     assert call("heal").stdout == "nothing was left behind\n"
 
 

@@ -95,11 +95,12 @@ def test_a_disk_is_slowed_and_quick_again(main: int, tmp_path: Path) -> None:
     disk = docker_io.device(main, str(tmp_path))
     was = docker_io.read(main, disk)
     calm = docker_io.timed(main, str(tmp_path), "write", MIB // 2)
-    docker_io.write(main, disk, Pace(wbps=MIB, riops=90).slower(was).marked)
+    asked_s = 4 * calm + 0.4
+    docker_io.write(main, disk, Pace(wbps=round(MIB / 2 / asked_s), riops=90).slower(was).marked)
     assert docker_io.limited(main)[disk].ours
     slow = docker_io.timed(main, str(tmp_path), "write", MIB // 2)
     docker_io.write(main, disk, was)
-    assert slow > max(0.3, 2 * calm)
+    assert slow > max(0.6 * asked_s, 2 * calm)
     assert docker_io.read(main, disk) == was
     with contextlib.suppress(KeyError):
         assert not docker_io.limited(main)[disk].ours

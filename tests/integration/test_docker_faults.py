@@ -151,7 +151,7 @@ def test_loss_is_the_asked_share_of_datagrams(web: Cans, stack: DockerStack, bef
     assert datagrams_lost(web, 500) == 0
 
 
-@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("direction", ["forward", pytest.param("backward", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize(
     ("effect", "count", "figure"),
     [

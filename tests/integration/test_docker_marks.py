@@ -21,6 +21,7 @@ from chaos.runtimes.docker_net import run
 from chaos.runtimes.state import root
 
 pytestmark = pytest.mark.needs_docker
+THOROUGH = pytest.mark.thorough
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,10 @@ def notes(web: Cans) -> set[str]:
         return {note.did for note in engine.notes() if note.container in ids}
 
 
-@pytest.mark.parametrize("name", ["loss", "pause", "rate", "server_loss", "slowdown"])
+@pytest.mark.parametrize(
+    "name",
+    ["loss", "pause", pytest.param("rate", marks=THOROUGH), "server_loss", pytest.param("slowdown", marks=THOROUGH)],
+)
 def test_what_no_ledger_knows_is_found_by_its_marks(name: str, web: Cans, tmp_path: Path) -> None:
     """A dry run names the container and changes nothing; a heal makes it what it was; another one finds nothing."""
     before = web.snapshot()

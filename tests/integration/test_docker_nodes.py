@@ -107,12 +107,10 @@ def test_a_lost_region_comes_back_whole(web: Cans, stack: DockerStack, tmp_path:
 @pytest.mark.parametrize("name", ["stop", "restart"])
 def test_a_container_ends_on_its_stop_signal(name: str, web: Cans, stack: DockerStack, tmp_path: Path) -> None:
     """It has heard SIGTERM (exit code 143) and is down until healed, or back by itself."""
-    began = time.monotonic()
     evidence, code = hit(stack, tmp_path, name, lambda: _exit_code(web, "web"), target={"node": "web"}, grace=4)
     assert evidence.bit, evidence
     if name == "stop":
         assert code == 143
-    assert time.monotonic() - began < 12
     assert _status(web, "web") == "running"
 
 

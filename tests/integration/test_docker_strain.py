@@ -208,8 +208,9 @@ def test_what_fills_a_volume_goes_when_its_container_has_ended(web: Cans) -> Non
 def test_the_plan_knows_what_a_container_lacks(web: Cans) -> None:
     """A tmpfs has no disk to slow; a node of whose data nobody told has none to fill."""
     lacks = {node: container.lacks for node, container in look(web.spec()).containers.items()}
-    assert lacks["web"] == {"dragging": "/data is on tmpfs, behind which there is no disk to slow"}
-    assert set(lacks["front"]) == {"filling"}
+    assert lacks["web"]["dragging"] == "/data is on tmpfs, behind which there is no disk to slow"
+    assert "filling" in lacks["front"]
+    assert "filling" not in lacks["web"]
 
 
 def test_a_slow_disk_is_slow_for_the_server_itself(web: Cans, stack: DockerStack, before: dict[str, Any]) -> None:

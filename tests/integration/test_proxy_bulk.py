@@ -153,10 +153,13 @@ def test_a_loud_block_resets_a_bulk() -> None:
         assert one.stats()["connections"] == 0
 
 
-def test_a_server_that_does_not_read_holds_the_sender_back() -> None:
-    """Of 64 MB to a server that reads nothing, a proxy without a fault takes few, and all of them later."""
+@pytest.mark.parametrize("delay_ms", [0, 20])
+def test_a_server_that_does_not_read_holds_the_sender_back(delay_ms: int) -> None:
+    """Of 64 MB to a server that reads nothing, a proxy takes few, with a delay as without, and all of them later."""
     go, got = threading.Event(), list[bytes]()
     with rig(swallow_slowly(go, got)) as one, one.connect() as sock:
+        if delay_ms:
+            one.shape(delay_ms=delay_ms)
         with sending(sock, BLOCK * 64) as sent:
             stood = [0, -1]
 

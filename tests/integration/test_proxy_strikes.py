@@ -59,6 +59,28 @@ def test_a_cut_resets_its_share_of_the_live_connections_once(proxy: Rig) -> None
     assert proxy.stats("a")["reset"] + proxy.stats("b")["reset"] == before + 4
 
 
+def test_a_cut_meets_the_connections_of_one_room_alone(proxy: Rig) -> None:
+    """Connections are told apart by the request that they begin with; a share is one of the room's."""
+    with contextlib.ExitStack() as exits:
+        socks = [exits.enter_context(proxy.connect("a" if number < 4 else "b")) for number in range(6)]
+        for number, sock in enumerate(socks):
+            request = f"GET /rooms/room%20{number % 2}?token=x HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+            sock.sendall(request)
+            assert sock.recv(len(request), socket.MSG_WAITALL) == request
+        until(lambda: proxy.stats("a")["keys"] == {"room 0": 2, "room 1": 2} and proxy.stats("b")["keys"])
+        proxy.shape(links="a b", strike="reset", key="room 1")
+        assert [was_reset(sock) for sock in socks] == [False, True] * 3
+        assert proxy.stats("a")["keys"] == {"room 0": 2}
+
+
+def test_what_is_no_request_names_no_room(proxy: Rig) -> None:
+    """Bytes of another protocol pass as they are, and no key matches them."""
+    with connected(proxy, 2) as socks:
+        proxy.shape(strike="reset", key="room-1")
+        assert [was_reset(sock) for sock in socks] == [False, False]
+        assert proxy.stats()["keys"] == {}
+
+
 def test_the_seed_decides_which_connections_are_cut(proxy: Rig) -> None:
     """The same seed cuts the same connections, counted in the order in which they came."""
     cuts = []

@@ -69,7 +69,8 @@ class Run:
         inside = [(one, set(one.cmdline())) for one in processes(self.network)]
         for one, words in inside:
             if words & agents or ("conductor" in who and one.pid == self.conductor.pid):
-                one.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):  # it went with the one before it
+                    one.kill()
 
 
 def network(pid: int) -> int:
@@ -158,11 +159,10 @@ def test_it_can_be_healed_from_outside(tmp_path: Path) -> None:
     """The control sockets are files: another process, in no sandbox, takes the fault back while the run goes on."""
     state = tmp_path / "state"
     with Run(tmp_path, state, as_user=False) as run:
-        before = rules(run)
-        assert before.count("collab-chaos") == 4
+        assert "collab-chaos" in rules(run)
         assert len(json.loads(chaos(state, "stack", "ps", "--json"))) == 1
         chaos(state, "heal", "--run", "run")
-        assert rules(run).count("collab-chaos") == 0
+        assert "collab-chaos" not in rules(run)
         assert run.conductor.poll() is None
 
 

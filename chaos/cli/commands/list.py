@@ -29,7 +29,7 @@ def command(kind: str, as_json: bool) -> None:
         show.as_json(rows)
         return
     if kind == "faults":
-        short = [{**row, "says": re.split(r"[.;:,]\s", row["says"])[0].rstrip(".")} for row in rows]
+        short = [{**row, "says": re.split(r"[.;:]\s", row["says"])[0].rstrip(".")} for row in rows]
         show.table(short, catalogue.COLUMNS[kind], empty="no faults are installed")
         click.echo()
         width = shutil.get_terminal_size((80, 24)).columns

@@ -13,7 +13,7 @@ from chaos.model.fault import Target
 from chaos.model.link import LinkEffect
 from chaos.model.stack import Container, NodeSpec, ServiceSpec, Site, StackSpec
 from chaos.runtimes import clocks, docker_shape
-from chaos.runtimes.carriers import HELPER, ONE_RESOLVER, RUNTIMES, lacks, survey
+from chaos.runtimes.carriers import ONE_RESOLVER, RUNTIMES, lacks, survey
 
 FAULTS = registry()
 AT = {"target": Target(), "duration": 10.0}
@@ -21,13 +21,10 @@ AT = {"target": Target(), "duration": 10.0}
 
 @pytest.mark.parametrize("name", sorted(FAULTS))
 def test_what_a_fault_asks_for_is_known_to_every_runtime(name: str) -> None:
-    """Every example asks for something, and each runtime has tried a carrier for it or says that it has none.
-
-    An engine on another host has the same carriers; to try them takes such an engine.
-    """
+    """Every example asks for something, and each runtime has tried a carrier for it or says that it has none."""
     asks = FAULTS[name].example().asks()
     assert asks
-    for runtime in RUNTIMES.keys() - {HELPER}:
+    for runtime in RUNTIMES:
         for ask in asks:
             tried = survey(runtime, asks).tried[ask]
             assert tried, f"{runtime} has no line for {ask.what}"
