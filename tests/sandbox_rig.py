@@ -11,11 +11,12 @@ import socket
 import statistics
 import threading
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 import pytest
 
-from chaos.runtimes import control, docker_net, launch, process, sandbox
+from chaos.model.link import LinkEffect
+from chaos.runtimes import control, docker_net, docker_shape, launch, process, sandbox
 from chaos.runtimes.process import start_stack
 from chaos.runtimes.stackfile import load_stack
 
@@ -33,6 +34,8 @@ AS_USER = ("setpriv", "--bounding-set=-sys_admin,-net_admin,-net_raw", "--inh-ca
 LEASE_S = 900.0 if EMULATED else 30.0
 SLACK = 3.0 if EMULATED else 1.0
 """How much more than asked for a packet may wait."""
+PATIENCE_S = 100.0 if EMULATED else 10.0
+"""How long one answer may take."""
 LOCAL = "127.0.0.1"
 NEW_NETWORK = 0x40000000
 SERVER = """
@@ -78,16 +81,27 @@ def write_stack(folder: Path) -> Path:
 def skip_without_sandbox() -> None:
     """Go on only where a sandbox can be made, by somebody who can come back from it."""
     if why := sandbox.why_not():
-        pytest.skip(f"no sandbox here: {why}")
+        _leave_out(f"no sandbox here: {why}")
     if os.geteuid() != 0:
-        pytest.skip("the tests move into a sandbox and back, which takes root")
+        _leave_out("the tests move into a sandbox and back, which takes root")
+
+
+def skip_without_netem() -> None:
+    """Go on only where the kernel has netem."""
+    if why := docker_shape.why_not(LinkEffect(delay_ms=1), netem=True):
+        _leave_out(f"no netem in this kernel ({why}); `make test-netem` boots one that has it")
+
+
+def _leave_out(why: str) -> NoReturn:
+    """Skip; but the emulated machine is there to have everything."""
+    (pytest.fail if EMULATED else pytest.skip)(why)
 
 
 @contextlib.contextmanager
 def private_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Move this thread, and whatever it starts, into a sandbox; and back, which takes root."""
     if EMULATED:
-        monkeypatch.setattr(docker_net, "RUN_S", 100.0)
+        monkeypatch.setattr(docker_net, "RUN_S", PATIENCE_S)
     skip_without_sandbox()
     libc = ctypes.CDLL(None, use_errno=True)
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -107,9 +121,9 @@ def boxed_stack(folder: Path) -> Iterator[RunningStack]:
     with pytest.MonkeyPatch.context() as patch:
         if EMULATED:
             patch.setattr(launch, "START_S", 300.0)
-            patch.setattr(process, "LINKS_S", 100.0)
-            patch.setattr(process, "RELEASE_S", 100.0)
-            patch.setitem(control.call.__kwdefaults__ or {}, "timeout_s", 100.0)
+            patch.setattr(process, "LINKS_S", PATIENCE_S)
+            patch.setattr(process, "RELEASE_S", PATIENCE_S)
+            patch.setitem(control.call.__kwdefaults__ or {}, "timeout_s", PATIENCE_S)
         with start_stack(load_stack(str(write_stack(folder)))) as running:
             assert running.site.kernel
             yield running
@@ -119,7 +133,7 @@ class User:
     """One live connection through the link, over which requests are sent one after the other."""
 
     def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection(LOCAL, port, timeout=10)
+        self._connection = http.client.HTTPConnection(LOCAL, port, timeout=PATIENCE_S)
         self.ask()
 
     def __enter__(self) -> Self:

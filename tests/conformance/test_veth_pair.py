@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from sandbox_rig import private_network
+from sandbox_rig import LEASE_S, PATIENCE_S, SLACK, private_network, skip_without_netem
 
 from chaos.model.link import LinkEffect
 from chaos.runtimes import docker_shape
@@ -36,7 +36,7 @@ WAYS = (Way("users--can", (), PORT),)
 def can() -> Iterator[int]:
     """The pid of a process in a namespace of its own, which a veth pair joins with ours."""
     with pytest.MonkeyPatch.context() as patch, private_network(patch):
-        process = subprocess.Popen(["unshare", "--net", "sleep", "600"])
+        process = subprocess.Popen(["unshare", "--net", "sleep", "7200"])
         try:
             ours = run(0, "readlink", "/proc/self/ns/net")
             _until(lambda: run(0, "readlink", f"/proc/{process.pid}/ns/net") != ours)
@@ -60,7 +60,7 @@ def as_before(can: int) -> Iterator[None]:
     assert _state(can) == before
 
 
-def _until(holds: Callable[[], bool], within_s: float = 20.0) -> None:
+def _until(holds: Callable[[], bool], within_s: float = 2 * PATIENCE_S) -> None:
     end = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < end, "the condition did not come true in time"
@@ -92,7 +92,7 @@ def _exchange(
     came = [] if came is None else came
 
     def listen() -> None:
-        ear.settimeout(1.5)
+        ear.settimeout(1.5 * SLACK)
         with contextlib.suppress(TimeoutError):
             while True:
                 number = int.from_bytes(ear.recv(65536)[:4])
@@ -121,18 +121,13 @@ def _kbps(can: int, direction: str) -> float:
     return (len(came) - 1) * 8 / (came[-1] - came[0])
 
 
-def _needs_netem() -> None:
-    if why := docker_shape.why_not(LinkEffect(delay_ms=1), netem=True):
-        pytest.skip(f"no netem in this kernel ({why}); `make test-netem` boots one that has it")
-
-
 def _netem(effect: LinkEffect) -> Order:
     rest = LinkEffect(direction=effect.direction)
     return Order("run.1", WAYS, (), rest, netem=effect)
 
 
 NETEM: dict[str, tuple[LinkEffect, Callable[[list[tuple[int, float]]], float], float, float]] = {
-    "delay": (LinkEffect(delay_ms=60), lambda seen: statistics.median(ms for _, ms in seen), 58, 100),
+    "delay": (LinkEffect(delay_ms=60), lambda seen: statistics.median(ms for _, ms in seen), 58, 100 * SLACK),
     "order": (
         LinkEffect(delay_ms=40, jitter_ms=15),
         lambda seen: sum(one > two for (one, _), (two, _) in itertools.pairwise(seen)) / len(seen),
@@ -140,8 +135,8 @@ NETEM: dict[str, tuple[LinkEffect, Callable[[list[tuple[int, float]]], float], f
         0.02,  # two processors may hand packets over in each other's turn; netem without its rate: about 0.4
     ),
     "reordering": (
-        LinkEffect(delay_ms=50, reorder=0.2),
-        lambda seen: sum(ms < 40 for _, ms in seen) / 400,
+        LinkEffect(delay_ms=50 * SLACK, reorder=0.2),
+        lambda seen: sum(ms < 40 * SLACK for _, ms in seen) / 400,
         0.1,
         0.3,
     ),
@@ -153,16 +148,17 @@ NETEM: dict[str, tuple[LinkEffect, Callable[[list[tuple[int, float]]], float], f
 """Effect, what is measured of 400 datagrams one way, and its bounds: what is corrupted fails the checksum."""
 
 
+@pytest.mark.netem
 @pytest.mark.parametrize("direction", ["i", "o"])
 @pytest.mark.parametrize("case", NETEM)
 def test_netem_does_what_is_asked_one_way(case: str, direction: str, can: int) -> None:
     """On what comes in and on what leaves, and only there; its drops are counted."""
-    _needs_netem()
+    skip_without_netem()
     effect, figure, low, high = NETEM[case]
     way = {"i": "forward", "o": "backward"}
     order = _netem(effect.model_copy(update={"direction": way[direction]}))
     since = docker_shape.seen(can, lo=False)
-    docker_shape.put(can, order, 60)
+    docker_shape.put(can, order, LEASE_S)
     seen = _exchange(can, direction, 400)
     counted = docker_shape.counted(can, order, since).get("", {})
     spared = _numbers(can, "o" if direction == "i" else "i", 30)
