@@ -29,7 +29,7 @@ class Cut(Fault):
     on_links: ClassVar[bool] = True
 
     percentage: float = Field(100.0, gt=0, le=100, description="Percent of the live connections, rounded up.")
-    key: str = Field("", description="Only connections of this room or document.", examples=["room-1"])
+    key: str = Field("", description="Only connections of this room or document.")
 
     def says(self) -> str:
         """How many."""
