@@ -3,50 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
-
-from chaos.faults.base import Fault, Injection
 from chaos.faults.measure import counters, fell_silent, living, round_trips
-from chaos.model.fault import Evidence, Reach
-from chaos.model.link import LinkEffect
-from chaos.runtimes.base import Shaping
+from chaos.faults.strike import Strike
+from chaos.model.fault import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from chaos.faults.base import Injection
 
 ENOUGH = 0.5
 """The share of the asked resets that must be counted: users come and go between the count and the cut."""
 
 
-class Cut(Fault):
+class Cut(Strike):
     """A share of the live connections of the links is reset, once, chosen by the seed; new ones pass."""
 
     name: ClassVar[str] = "cut"
     band: ClassVar[str] = "#be185d"
-    needs: ClassVar[tuple[type, ...]] = (Shaping,)
-    on_links: ClassVar[bool] = True
-
-    percentage: float = Field(100.0, gt=0, le=100, description="Percent of the live connections, rounded up.")
-    key: str = Field("", description="Only connections of this room or document.")
-
-    def says(self) -> str:
-        """How many."""
-        return f"{self.percentage:g} % of live connections{self.key and f' of {self.key}'} reset once"
-
-    def effect(self) -> LinkEffect:
-        """Resets, once."""
-        return LinkEffect(strike="reset", share=self.percentage / 100, key=self.key)
-
-    def reach(self, injection: Injection, owned: Mapping[str, Sequence[str]]) -> Reach:
-        """Whoever uses these links, or the one room or document."""
-        found = super().reach(injection, owned)
-        return Reach(keys=(self.key,)) if self.key else found
-
-    def inject(self, injection: Injection) -> None:
-        """Reset them."""
-        self.shape(injection)
+    strike: ClassVar[Literal["reset", "freeze"]] = "reset"
+    struck: ClassVar[str] = "reset once"
 
     def measure(self, injection: Injection) -> dict[str, Any]:
         """The proxy's counters, and whether new connections pass."""

@@ -2,47 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
-
-from chaos.faults.base import Fault, Injection
 from chaos.faults.measure import counters, fell_silent, living, round_trips
-from chaos.model.fault import Evidence, Reach
-from chaos.model.link import LinkEffect
-from chaos.runtimes.base import Shaping
+from chaos.faults.strike import Strike
+from chaos.model.fault import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from chaos.faults.base import Injection
 
-class HalfOpen(Fault):
+
+class HalfOpen(Strike):
     """Live connections freeze: nothing arrives either way, no end and no reset, until healed; new ones work."""
 
     name: ClassVar[str] = "half_open"
     band: ClassVar[str] = "#6d28d9"
-    needs: ClassVar[tuple[type, ...]] = (Shaping,)
-    on_links: ClassVar[bool] = True
-
-    percentage: float = Field(100.0, gt=0, le=100, description="Percent of the live connections, rounded up.")
-    key: str = Field("", description="Only connections of this room or document.")
-
-    def says(self) -> str:
-        """How many."""
-        return f"{self.percentage:g} % of live connections{self.key and f' of {self.key}'} frozen"
-
-    def effect(self) -> LinkEffect:
-        """Connections that freeze, once."""
-        return LinkEffect(strike="freeze", share=self.percentage / 100, key=self.key)
-
-    def reach(self, injection: Injection, owned: Mapping[str, Sequence[str]]) -> Reach:
-        """Whoever uses these links, or the one room or document."""
-        found = super().reach(injection, owned)
-        return Reach(keys=(self.key,)) if self.key else found
-
-    def inject(self, injection: Injection) -> None:
-        """Freeze them."""
-        self.shape(injection)
+    strike: ClassVar[Literal["reset", "freeze"]] = "freeze"
+    struck: ClassVar[str] = "frozen"
 
     def measure(self, injection: Injection) -> dict[str, Any]:
         """Frozen connections, bytes that were held, and whether new connections pass."""
