@@ -1,8 +1,9 @@
 """The log of a run: append events in the hot path, read them back merged by time.
 
 A log is one file per writer, `events/<worker>.msgpack`: a msgpack map (the header: format, version, worker,
-fields) followed by one msgpack array per event in the order of `Event`'s fields. A file that was cut off in
-the middle of an event is read up to there, and says so. README of the format: `docs/record.md`.
+fields), one msgpack array per event in the order of `Event`'s fields, and, once the writer has closed it, a map
+with the number of events and a checksum of all before it. A file without that end is read as far as it goes, and the
+log says what is wrong with it. The format in full: `docs/record.md`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import json
 import math
 import time
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 FORMAT = "collab-chaos-events"
-VERSION = 1
+VERSION = 2
+UNREADABLE = (msgpack.UnpackException, ValueError, TypeError)
+"""What bytes that are no MessagePack of ours may raise; a map whose key is a list is a `TypeError`."""
+DAMAGED = "is damaged: it does not hold what was written"
 
 
 class Recorder:
@@ -41,6 +46,7 @@ class Recorder:
         self.clock = clock
         self._seq = 0
         self._op = 0
+        self._crc = 0
         self._packer = msgpack.Packer()
         self._pending: list[Event] = []
         self._flush_every = flush_every
@@ -76,6 +82,7 @@ class Recorder:
         self._write(packed)
 
     def _write(self, packed: bytes) -> None:
+        self._crc = zlib.crc32(packed, self._crc)
         rest = memoryview(packed)
         try:
             while rest and not self._refused:
@@ -86,10 +93,11 @@ class Recorder:
             raise StorageFailed(f"cannot write the record {self._file.name}: {self._refused}")
 
     def close(self) -> None:
-        """Flush and close; twice is no error."""
+        """Flush, say that this is all, and close; twice is no error."""
         if not self._file.closed:
             try:
                 self.flush()
+                self._write(self._packer.pack({"events": self._seq, "crc32": self._crc}))
             finally:
                 self._file.close()
 
@@ -104,10 +112,11 @@ class Recorder:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Events of all workers in order of time, and the files that ended in the middle of one."""
+    """Events of all workers in order of time, and what is wrong with their files."""
 
     events: tuple[Event, ...]
-    truncated: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()
+    """A sentence per file that is not whole: `load.msgpack was never closed: its writer was killed`."""
 
 
 def read_log(directory: Path) -> Log:
@@ -116,13 +125,9 @@ def read_log(directory: Path) -> Log:
     if not files:
         raise InvalidInput((Problem(str(directory), 0, 0, "holds no record (events/*.msgpack)"),))
     events: list[Event] = []
-    truncated = []
-    for file in files:
-        whole = _read_file(file, events)
-        if not whole:
-            truncated.append(file.name)
+    damage = [f"{file.name} {wrong}" for file in files if (wrong := _read_file(file, events))]
     events.sort(key=lambda event: (event.t_ns, event.worker, event.seq))
-    return Log(tuple(events), tuple(truncated))
+    return Log(tuple(events), tuple(damage))
 
 
 def as_json(event: Event) -> str:
@@ -140,31 +145,39 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _read_file(file: Path, into: list[Event]) -> bool:
+def _read_file(file: Path, into: list[Event]) -> str:
+    """Append the events of a file; returns what is wrong with it, or nothing."""
     data = file.read_bytes()
     unpacker = msgpack.Unpacker(max_buffer_size=len(data) or 1, strict_map_key=False)
     unpacker.feed(data)
+    _must_be_ours(file, unpacker)
+    began, fields = len(into), len(Event._fields)
+    while (at := unpacker.tell()) < len(data):
+        try:
+            row = unpacker.unpack()
+        except msgpack.OutOfData:
+            return "ends in the middle of an event"
+        except UNREADABLE:
+            return DAMAGED
+        if isinstance(row, dict):
+            end = {"events": len(into) - began, "crc32": zlib.crc32(data[:at])}
+            return "" if row == end and unpacker.tell() == len(data) else DAMAGED
+        if not isinstance(row, list) or len(row) != fields or not _is_ordered(row):
+            return DAMAGED
+        into.append(Event(*row))
+    return "was never closed: its writer was killed"
+
+
+def _must_be_ours(file: Path, unpacker: msgpack.Unpacker) -> None:
     try:
         header = unpacker.unpack()
-    except (msgpack.UnpackException, ValueError):
+    except UNREADABLE:
         header = None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise InvalidInput((Problem(str(file), 0, 0, "is not a record of chaos (no header)"),))
     if header.get("version") != VERSION:
         problem = f"is a record of version {header.get('version')}; this chaos reads version {VERSION}"
         raise InvalidInput((Problem(str(file), 0, 0, problem, "read it with the chaos that wrote it"),))
-    fields = len(Event._fields)
-    while unpacker.tell() < len(data):
-        try:
-            row = unpacker.unpack()
-        except msgpack.OutOfData:
-            return False
-        except (msgpack.UnpackException, ValueError):
-            return False
-        if not isinstance(row, list) or len(row) != fields or not _is_ordered(row):
-            return False
-        into.append(Event(*row))
-    return True
 
 
 def _is_ordered(row: list[Any]) -> bool:

@@ -214,7 +214,7 @@ def _versions(plan: Plan) -> dict[str, str]:
 
 
 def _notes(history: History) -> list[str]:
-    notes = [f"The record {name} ends in the middle of an event." for name in history.truncated]
+    notes = [f"The record {wrong}." for wrong in history.damage]
     if history.malformed:
         notes.append(f"{count(history.malformed, 'row')} of the record could not be read as events.")
     return notes

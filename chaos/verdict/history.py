@@ -61,7 +61,8 @@ class History:
 
     events: tuple[Event, ...]
     """In order of (time, worker, seq)."""
-    truncated: tuple[str, ...]
+    damage: tuple[str, ...]
+    """What is wrong with the record's files, a sentence each."""
     malformed: int
     """Rows that are no events, and completions without an invoke."""
     t0_ns: int
@@ -113,7 +114,7 @@ class History:
         return round((t_ns - self.t0_ns) / NS, 3)
 
 
-def build(events: Iterable[Event], truncated: Iterable[str] = ()) -> History:
+def build(events: Iterable[Event], damage: Iterable[str] = ()) -> History:
     """Index a record. Total: rows that are no events are counted, not obeyed; the order of files does not matter."""
     rows = list(events)
     good = [event for event in rows if _is_event(event)]
@@ -132,7 +133,7 @@ def build(events: Iterable[Event], truncated: Iterable[str] = ()) -> History:
     phases = phase_spans([event for event in good if event.type == "phase"], end)
     return History(
         events=tuple(good),
-        truncated=tuple(sorted(truncated)),
+        damage=tuple(sorted(damage)),
         malformed=len(rows) - len(good) + orphans,
         t0_ns=_origin(good, facts, phases),
         end_ns=end,

@@ -50,7 +50,7 @@ def load_run(directory: Path) -> RunRecord:
         directory=directory,
         title=str(plan["experiment"].get("title", "")),
         seed=seed if isinstance(seed, int) else 0,
-        history=build(log.events, log.truncated),
+        history=build(log.events, log.damage),
         checks=checks,
         plan=plan,
         second=confirmation.read(directory),

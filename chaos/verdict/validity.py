@@ -69,8 +69,8 @@ def _record(history: History) -> CheckResult:
     phases = {span.phase for span in history.phases}
     absent = [phase.value for phase in (Phase.BASELINE, Phase.FINAL, Phase.END) if phase not in phases]
     reason = ""
-    if history.truncated:
-        reason = f"{', '.join(history.truncated)} ends in the middle of an event"
+    if history.damage:
+        reason = "; ".join(history.damage)
     elif history.malformed:
         reason = f"{history.malformed} rows of the record are not understood"
     elif absent:

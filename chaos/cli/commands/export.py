@@ -24,7 +24,7 @@ EXAMPLE = "chaos export > events.ndjson\nchaos export latest | jq 'select(.type 
 def command(run: str, runs_dir: Path) -> None:
     """Print the events of RUN (latest, a name under runs/ or a directory), in order of time, one JSON object a line.
 
-    Bytes become `{"base64": ...}`; a file that ends in the middle of an event is told on stderr.
+    Bytes become `{"base64": ...}`; what is wrong with a file is told on stderr.
     """
     directory = find_run(run, runs_dir)
     from chaos.record import as_json, read_log
@@ -32,5 +32,5 @@ def command(run: str, runs_dir: Path) -> None:
     log = read_log(directory)
     for event in log.events:
         click.echo(as_json(event))
-    for name in log.truncated:
-        sys.stderr.write(f"note: events/{name} ends in the middle of an event\n")
+    for wrong in log.damage:
+        sys.stderr.write(f"note: events/{wrong}\n")

@@ -82,7 +82,7 @@ def test_plan_lines(story: Story) -> None:
     assert (line.carrier, line.undo, line.duration_s) == ("link proxy", "lift the effect from the links", 2.0)
 
 
-def test_truncated_record_is_told(tmp_path: Path) -> None:
+def test_damaged_record_is_told(tmp_path: Path) -> None:
     """A record that ends in the middle of an event says so in the report."""
     directory = recorded.write(tmp_path)
     log = directory / "events" / "load.msgpack"

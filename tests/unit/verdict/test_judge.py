@@ -157,10 +157,10 @@ def test_validity_alone_is_no_pass() -> None:
     assert verdict_of(valid).outcome is INCONCLUSIVE
 
 
-def test_a_truncated_record_is_inconclusive() -> None:
-    """A file that ended in the middle of an event spoils the run's validity."""
+def test_a_damaged_record_is_inconclusive() -> None:
+    """A file that is not whole spoils the run's validity."""
     events = list(clean().events)
-    assert one(judge(build(events, ["load.msgpack"]), checks()), "record").outcome is INCONCLUSIVE
+    assert one(judge(build(events, ["load.msgpack is damaged"]), checks()), "record").outcome is INCONCLUSIVE
 
 
 @pytest.mark.parametrize(

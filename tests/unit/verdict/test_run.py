@@ -45,7 +45,7 @@ def test_a_cut_record_is_inconclusive(tmp_path: Path) -> None:
     file = write(tmp_path) / "events" / "load.msgpack"
     file.write_bytes(file.read_bytes()[:-7])
     run = load_run(tmp_path)
-    assert run.history.truncated == ("load.msgpack",)
+    assert run.history.damage == ("load.msgpack ends in the middle of an event",)
     assert judge(run.history, run.checks).outcome is not Outcome.PASS
 
 
