@@ -18,6 +18,8 @@ def lines(plan: Plan) -> Iterator[str]:
         f"stack {spec.stack} ({spec.environment or 'no environment'}) · {len(spec.regions)} regions, "
         f"{len(spec.nodes())} nodes · seed {plan.seed} · {_seconds(plan.total_s)}{' · in a sandbox' * plan.sandbox}"
     )
+    if plan.experiment.load.workers > 1:
+        yield f"load played by {plan.experiment.load.workers} workers, each with its own rooms and documents"
     yield ""
     yield "phases"
     for phase in plan.phases:

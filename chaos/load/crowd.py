@@ -42,8 +42,7 @@ class Crowd:
                 self.document_watchers.append(DocumentWatcher(world, documents, watcher))
         if self.rooms is not None:
             self.rooms.look = self._look
-        limits = meetings.service.limits if meetings and world.load.participants else {}
-        self.crushes = [Crush(world, meetings, room, limit) for room, limit in limits.items()] if meetings else []
+        self.crushes = [Crush(world, meetings, one.room, one.limit) for one in plan.limited] if meetings else []
         self.patients = list(self._patients())
         self.fresh = dict(self._fresh())
         self._doors()
@@ -70,10 +69,10 @@ class Crowd:
                 doors[client.document] = Hold(self.world, client.ways, client.document)
             doors[client.document].add(client)
 
-    def begin(self) -> None:
-        """Start the plan's clock and let them come."""
+    def begin(self, at_ns: int) -> None:
+        """Start the plan's clock, which is 0 at this moment of the monotonic clock, and let them come."""
         world = self.world
-        world.begin()
+        world.begin(at_ns)
         self._arrivals(self.plan.horizon_s)
         for work in (
             *(watcher.run() for watcher in self.room_watchers),

@@ -35,7 +35,9 @@ class Patient:
         world, count = self.world, 0
         while await world.until(world.now_s() + EVERY_S * self._rng.uniform(0.5, 1.5)):
             count += 1
-            world.spawn(self._visit(f"w-{self.region}-{count}", self._rng.choice(self.rooms)))
+            room = self._rng.choice(self.rooms)
+            # With the room, which one worker alone has: names are unique over workers.
+            world.spawn(self._visit(f"w-{self.region}-{room}-{count}", room))
 
     async def _visit(self, user: str, room: str) -> None:
         bounds = self.world.bounds
