@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from chaos.model.event import Phase
 from chaos.model.verdict import CheckResult, Kind, Outcome
 from chaos.verdict import slo, sometimes
-from chaos.verdict.flows import tightest_s
+from chaos.verdict.flows import allowed_s, null_answers
 from chaos.verdict.history import NS
 from chaos.verdict.stats import quantile
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from chaos.verdict.rules import Checks
     from chaos.verdict.spans import FaultSpan
 
-LATE_SHARE = 0.1
-"""Generator lag and the null target's p99 may be this part of the tightest deadline."""
 STARTED = 0.99
 _IDLE = {"join": "join", "edit_ack": "edit"}
 
@@ -136,7 +134,7 @@ def _samples(history: History, checks: Checks, units: Mapping[str, list[Unit]]) 
 
 
 def _lag(history: History, checks: Checks) -> CheckResult:
-    limit = LATE_SHARE * tightest_s(checks.bounds)
+    limit = allowed_s(checks.bounds)
     planned = [op.begin for op in history.of("join") if op.begin.intended_ns]
     if not planned:
         planned = [op.begin for op in history.of("edit") if op.begin.intended_ns]
@@ -145,10 +143,8 @@ def _lag(history: History, checks: Checks) -> CheckResult:
 
 
 def _null(history: History, checks: Checks) -> CheckResult:
-    limit = LATE_SHARE * tightest_s(checks.bounds)
-    answers = [event for event in history.facts.get("null", ()) if event.type == "ok" and event.intended_ns]
-    answers += [op.end for op in history.of("null") if op.end is not None and op.outcome == "ok" and op.end.intended_ns]
-    took = sorted((event.t_ns - event.intended_ns) / NS for event in answers)
+    limit = allowed_s(checks.bounds)
+    took = sorted((event.t_ns - event.intended_ns) / NS for event in null_answers(history))
     reason = "a target that does nothing was slow: the machine, not the stack"
     return _fast("null-target", "our own machine stayed quick", took, limit, reason)
 

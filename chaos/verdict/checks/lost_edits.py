@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from chaos.verdict import words
 from chaos.verdict.documents import Document, cold_tokens, documents, is_acknowledged
 from chaos.verdict.excuse import blind
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, sight
 from chaos.verdict.history import NS
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ def _violation(
             story.append((op.end.t_ns, told))
     if seen is not None:
         since = min(since, seen.t_ns)
-        sight = f"observer {seen.session} saw {token} at {words.at(history, seen.t_ns)}"
-        story.append((seen.t_ns, sight))
-        told = told or sight
+        saw = f"observer {seen.session} saw {token} at {words.at(history, seen.t_ns)}"
+        story.append((seen.t_ns, saw))
+        told = told or saw
     faults = words.fault_story(history, since, miss.begin.t_ns)
     reader = f"a cold reader{words.via(miss.begin.region)}"
     story += [*faults, (miss.end.t_ns if miss.end else miss.begin.t_ns, f"{reader} does not have {token}")]
@@ -120,7 +120,7 @@ def _violation(
             story.append((read.end.t_ns, f"a cold reader{words.via(read.begin.region)} {has} {token}"))
     between = "".join(f"; {says} at {words.at(history, t_ns)}" for t_ns, says in faults[:2])
     says = f"{told}{between}; {reader} at {words.at(history, miss.begin.t_ns)} does not have it ({token})"
-    return Violation(since, says, tuple(story))
+    return Violation(since, says, tuple(story), (sight(history, miss),))
 
 
 check = Check("D1", "no acknowledged edit is lost", "edits.lost", run, lambda load: load.editors > 0)
