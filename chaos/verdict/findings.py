@@ -51,8 +51,8 @@ class Violation:
 
     t_ns: int
     says: str
-    events: tuple[tuple[int, str], ...] = ()
-    seen_by: tuple[Sight, ...] = ()
+    events: tuple[tuple[int, str], ...]
+    seen_by: tuple[Sight, ...]
     """All that it rests on: where one of these was not healthy, the violation proves nothing of the stack."""
     health: tuple[int, str] | None = None
     """What the record proves of them, put in as the check is judged (`chaos.verdict.health`)."""

@@ -185,7 +185,7 @@ def _latencies(
 
 def _violation(history: History, says: str, fault: _Side) -> Violation:
     story = words.fault_story(history, fault.start_ns, fault.end_ns)
-    return Violation(fault.start_ns, says, ((fault.start_ns, says), *story))
+    return Violation(fault.start_ns, says, ((fault.start_ns, says), *story), ())
 
 
 def _leaves_somebody_out(history: History) -> bool:
