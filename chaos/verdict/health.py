@@ -15,6 +15,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from chaos.verdict import words
@@ -141,9 +142,9 @@ def _workers(history: History, allowed_ns: int) -> dict[str, _Worker]:
     for event in sorted(null_answers(history), key=lambda one: one.t_ns):
         workers[event.worker].times.append(event.t_ns)
         workers[event.worker].took.append(event.t_ns - event.intended_ns)
-    for one in workers.values():
+    for name, one in workers.items():
         late = [(t_ns - took, t_ns, took) for t_ns, took in zip(one.times, one.took, strict=True) if took > allowed_ns]
-        pairs = zip(one.times, one.times[1:], strict=False)
+        pairs = pairwise([*one.times, max(one.times[-1], history.last_ns[name])])
         silent = [(before, after, 0) for before, after in pairs if after - before > SILENCE_NS]
         for start, end, by_ns in sorted(late + silent):
             if one.troubles and start <= one.troubles[-1].end_ns:

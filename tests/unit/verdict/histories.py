@@ -237,10 +237,14 @@ class Record:
         return self
 
     def history(self) -> History:
+        return self.of(self.events)
+
+    def of(self, events: list[Event]) -> History:
+        """The history of other events in the phases of this record."""
         phases = [
             Event(seq, ORIGIN + round(t * NS), "phase", name, "phases") for seq, (name, t) in enumerate(self.phases)
         ]
-        return build([*self.events, *phases])
+        return build([*events, *phases])
 
 
 def findings(name: str, record: Record, bounds: Bounds = BOUNDS) -> CheckFindings:
