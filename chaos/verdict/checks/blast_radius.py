@@ -235,7 +235,7 @@ def _slower(flow: str, base: _Side, fault: _Side, slow: Sequence[float]) -> _Cla
 
 def _violation(history: History, says: str, when: tuple[int, int]) -> Violation:
     story = words.fault_story(history, *when)
-    return Violation(when[0], says, ((when[0], says), *story), timed=True)
+    return Violation(when[0], says, ((when[0], says), *story), ())
 
 
 def _leaves_somebody_out(history: History) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from chaos.verdict import words
 from chaos.verdict.excuse import excused
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, sight
 from chaos.verdict.history import NS
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _violation(history: History, op: Op, waited: int) -> Violation:
         (until, f"{user}: {words.result(op)} after {waited / NS:.1f} s"),
     ]
     says = f"{user} waited {waited / NS:.1f} s to join {room} and was neither let in nor refused"
-    return Violation(op.start_ns, says, tuple(story), timed=True)
+    return Violation(op.start_ns, says, tuple(story), (sight(history, op),))
 
 
 check = Check("M1", "no join hangs", "joins.stuck", run, lambda load: load.participants > 0)

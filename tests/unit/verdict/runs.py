@@ -60,7 +60,7 @@ def clean(
     Joins intended in a span of `bad_joins` (from, to) time out. The fault is off at 20 s, and
     recovery opens at `healed_at`.
     """
-    record = Record(healed_at=healed_at)
+    record = Record(healed_at=healed_at).pulse(0, 58)
     tokens: list[str] = []
     people = 0
     for tenth in range(2, 490, 2):
@@ -75,7 +75,6 @@ def clean(
         else:
             record.do("join", t, t + 0.05, user=name, intended=t, region=region)
         record.edit(t, f"t{tenth}", user=f"e{tenth % 4}", region=region)
-        record.fact("null", t, kind="ok", intended_ns=ORIGIN + int((t - 0.001) * NS))
         tokens.append(f"t{tenth}")
     record.do("rejoin", 8, 8.1, user="p2", session="p2.2", value={"pair": 1, "after": "leave"}, intended=8)
     record.do("join", 8, 8.1, user="twin", value={"pair": 1, "twin": True}, intended=8)
