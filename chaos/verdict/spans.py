@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
 IN_FLIGHT_NS = 100_000_000
-"""What was asked so shortly before a fault set in may have been on its way. It is no matter whether an answer came: else a
-lost answer could turn a verdict."""
+"""What was asked so shortly before a fault set in may have been on its way. It is no matter whether an answer came:
+else a lost answer could turn a verdict."""
 Value = TypeVar("Value", Reach, Evidence, Windows)
 
 
