@@ -11,6 +11,7 @@ from chaos.verdict import slo
 from chaos.verdict.checks import registry
 from chaos.verdict.effects import effects, is_effect, were_held
 from chaos.verdict.endings import endings, is_dirty
+from chaos.verdict.extension import looks
 from chaos.verdict.findings import WITNESSES, Check, CheckFindings, merge, witness
 from chaos.verdict.flows import measure
 from chaos.verdict.health import weigh
@@ -185,7 +186,7 @@ def _safety_line(history: History, check: Check, found: CheckFindings, rule: Thr
 def _objective(history: History, checks: Checks, units: Mapping[str, list[Unit]], rule: Threshold) -> CheckResult:
     try:
         if slo.is_objective(rule.metric):
-            return slo.judge_threshold(rule, units, checks.assurance)
+            return slo.judge_threshold(rule, units, checks.assurance, looks(checks, rule))
         if rule.metric == "convergence":
             return _convergence(history, checks, rule)
     except Exception as error:  # noqa: BLE001 - as above
