@@ -196,6 +196,7 @@ def _run_and_kill(stack: Stack, before: dict[str, Any], kill: Kill, folder: Path
     log = folder / f"{kill.experiment}.log"
     lives, run = stack.lives(), _start(kill, log, folder)
     if _comes_to(kill.fault, run, log):
+        lives = lives if kill.fault == 1 else stack.lives()  # the faults before it may have started nodes again
         time.sleep(INTO_S)
     changed = _changed(stack, before["containers"], lives)
     for process in _agents() if kill.agent else ():
@@ -227,14 +228,21 @@ def _comes_to(fault: int, run: subprocess.Popen[bytes], log: Path) -> bool:
 
 
 def _changed(stack: Stack, before: dict[str, Any], lives: dict[str, Any]) -> int:
-    """How much is not as before, of a node that was started again its life; looks again when a flap is just off."""
+    """How many nodes were started again, or, if none was, how much else is not as before: that takes a second to see.
+
+    It looks again when a flap is just off.
+    """
     until = time.monotonic() + LOOKS_S
     while True:
-        now, born = snapshot(stack)["containers"], stack.lives()
-        if not isinstance(now, str):  # else one of them is just being started
-            changed = sum(now[one] != before[one] or born.get(one) != lives.get(one) for one in now)
-            if changed or time.monotonic() > until:
-                return changed
+        if changed := _unlike(stack.lives(), lives):
+            return changed
+        now = snapshot(stack)["containers"]
+        if not isinstance(now, str) and ((changed := _unlike(now, before)) or time.monotonic() > until):
+            return changed  # words say that one of them is just being started
+
+
+def _unlike(now: dict[str, Any], before: dict[str, Any]) -> int:
+    return sum(value != before.get(name) for name, value in now.items())
 
 
 def _words(name: str, place: str, folder: Path) -> list[str]:
