@@ -33,6 +33,7 @@ OBJECTIVES = (
     ("", "FLOW.success.effect", "slo", "how many points more fail while an interleaved fault is on"),
     ("", "recovery", "recovery", "it comes back after the heal"),
     ("", "convergence", "recovery", "copies of a document agree after the heal"),
+    ("", "warning", "recovery", "an alert of the stack's own begins to fire, in time, after the fault"),
 )
 """What besides the checks a threshold may name."""
 

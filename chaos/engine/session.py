@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from chaos.engine.alerts import AlertWatch
 from chaos.engine.halt import Watch
 from chaos.engine.injector import Injector
 from chaos.engine.ledger import Entry, Ledger
@@ -96,6 +97,7 @@ class Session:
         self.stack: RunningStack | DockerStack
         self.stops: StopWatch
         self.load: Load
+        self.alerts: AlertWatch
         self.ledger: Ledger
         self._injector: Injector
 
@@ -124,6 +126,9 @@ class Session:
         self._record(Type.INFO, "workers", value=list(self.load.names))
         self.stops = StopWatch(plan.experiment.stop, self._stop)
         self.load.seconds.on_second = self._second
+        self.alerts = AlertWatch(self.stack.site.spec.alerts, self._record, self.view.say, self.shield.end)
+        self.alerts.start()
+        self._exits.callback(self.alerts.end)
         self.shield.check()
         self._enter(Phase.WARM_UP, plan.experiment.phases.warm_up)
         self.load.begin()
@@ -330,6 +335,8 @@ class Session:
 
     def _tell(self, step: str, fault_id: str, data: dict[str, Any]) -> None:
         self._record(Type.FAULT, step, key=fault_id, value=data)
+        if step == "intent":
+            self.alerts.look_now()
         self.view.fault(step, data | {"id": fault_id})
 
     def _record(self, kind: Type, f: str, **parts: Any) -> None:

@@ -108,7 +108,12 @@ def make_plan(experiment: Experiment, spec: StackSpec, survey: Survey, *, sandbo
         phases=phases,
         blast=blast,
         samplings=counted,
-        notes=(*notes, *_too_short(experiment), *_shortages(counted, experiment.assurance)),
+        notes=(
+            *notes,
+            *_too_short(experiment),
+            *_unwarned(experiment, spec),
+            *_shortages(counted, experiment.assurance),
+        ),
         total_s=total,
         horizon_s=total + experiment.phases.extend + SLACK_S * (1 + len(aimed)),
         sandbox=sandbox,
@@ -269,6 +274,12 @@ def _too_short(experiment: Experiment) -> Iterator[str]:
     seconds = experiment.phases.recovery
     if seconds < GOOD_SECONDS and experiment.injections:
         yield f"recovery is {GOOD_SECONDS} good seconds in a row; a phase of {seconds:g} s cannot show it"
+
+
+def _unwarned(experiment: Experiment, spec: StackSpec) -> Iterator[str]:
+    if spec.alerts is None:
+        asking = (rule.text for rule in experiment.thresholds if rule.metric == "warning")
+        yield from (f"{text}: the stack file names no `alerts`; it will be inconclusive" for text in asking)
 
 
 def _shortages(counted: Sequence[Sampling], assurance: str) -> Iterator[str]:

@@ -44,7 +44,7 @@ COUNTS = (
     "limits.broken",
     "unreached.hurt",
 )
-DURATIONS = ("recovery", "convergence")
+DURATIONS = ("recovery", "convergence", "warning")
 PHASES = ("baseline", "fault", "recovery", "run")
 OPERATORS = ("<", "<=", "==", ">=", ">")
 
@@ -82,7 +82,7 @@ PATTERN = (
     r"|(?:join|rejoin|resume|leave|say|edit_ack)\.p95\.effect\s*(?:<=|<)\s*[1-9]\d*(?:\.\d+)?\s*(?:x|×)"
     r"|(?:join|rejoin|resume|leave|say|edit_ack)\.success\.effect\s*(?:<=|<)\s*\d+(?:\.\d+)?\s*points?"
     r"|(?:" + "|".join(re.escape(name) for name in COUNTS) + r")\s*(?:<=|<|==)\s*\d+"
-    r"|(?:recovery|convergence)\s*(?:<=|<|==)\s*\d+(?:\.\d+)?\s*(?:ms|s)"
+    r"|(?:" + "|".join(DURATIONS) + r")\s*(?:<=|<|==)\s*\d+(?:\.\d+)?\s*(?:ms|s)"
     r")\s*$"
 )
 """The same rules as one regular expression, for the JSON Schema."""
@@ -131,6 +131,10 @@ def parse_threshold(text: str, phase: str, place: Place | None = None) -> Thresh
         raise BadThreshold(f"there is no metric {metric!r}", at, metric_hint(metric))
     _check_operator(dimension, found["op"], found.start("op"))
     value = value_of(dimension, found)
+    if metric == "warning" and phase != "run":
+        raise BadThreshold(
+            f"{metric} counts from the fault on, whatever phase the alert comes in", at, "put it under run"
+        )
     if dimension is Dimension.DURATION and phase not in {"recovery", "run"}:
         raise BadThreshold(f"{metric} is known only after the heal", at, "put it under recovery or run")
     if dimension in EFFECTS and phase not in {"fault", "run"}:

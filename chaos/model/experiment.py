@@ -99,7 +99,8 @@ class Threshold(Frozen):
     text: str
     phase: Literal["baseline", "fault", "recovery", "run"]
     metric: str
-    """`FLOW.success`, `FLOW.pNN`, or a count: `edits.lost`, `ghosts`, `recovery`; `chaos list checks` names all."""
+    """`FLOW.success`, `FLOW.pNN`, a count (`edits.lost`, `ghosts`) or a time (`recovery`, `warning`); `chaos list
+    checks` names all."""
     op: Literal["<", "<=", "==", ">=", ">"]
     value: float
     """Shares as 0..1, durations in seconds."""

@@ -83,6 +83,13 @@ class LinkSpec(Frozen):
     """The regions it belongs to; two for a region <-> region link."""
 
 
+class Alerts(Frozen):
+    """Where the stack's own monitoring says which of its alerts fire."""
+
+    prometheus: str
+    """Base URL of a Prometheus, as this machine reaches it; asked once a second for `/api/v1/alerts`."""
+
+
 class StackSpec(Frozen):
     """A stack file, parsed, checked and not yet started."""
 
@@ -96,6 +103,8 @@ class StackSpec(Frozen):
     services: dict[str, ServiceSpec]
     links: tuple[LinkSpec, ...] = ()
     bounds: Bounds = Bounds()
+    alerts: Alerts | None = None
+    """None: nobody is asked, and how soon the stack warns is not judged."""
     settings: dict[str, str] = {}
     """Free values for placeholders: `${settings.NAME}`; `--set STACK.NAME=VALUE` overrides one."""
     choices: dict[str, tuple[str, ...]] = {}

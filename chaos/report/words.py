@@ -43,6 +43,7 @@ BROKEN = {
     "D4": "Edits were applied more than once.",
     "D8": "Edits made offline were lost.",
     "recovery": "The stack did not come back in time.",
+    "warning": "No alert of the stack's own warned in time.",
     "stop": "Users fared so badly that the run was stopped.",
 }
 """What a failed check means to the people who use the product."""

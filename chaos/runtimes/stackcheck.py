@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from chaos.errors import Problem
-from chaos.model.stack import Bounds, Frozen, LinkSpec, NodeSpec, ServiceSpec, StackSpec
+from chaos.model.stack import Alerts, Bounds, Frozen, LinkSpec, NodeSpec, ServiceSpec, StackSpec
 from chaos.runtimes import placeholders
 
 Where = tuple[str | int, ...]
@@ -28,7 +29,7 @@ class Document:
     def plain(self) -> dict[str, Any]:
         """As plain data; empty mappings may be left blank, and scalars where text is meant are text."""
         plain: dict[str, Any] = _plain(self.tree)
-        for part in ("regions", "settings", "bounds", "services", "containers"):
+        for part in ("regions", "settings", "bounds", "services", "containers", "alerts"):
             if part in plain and plain[part] is None:
                 plain[part] = {}
         if isinstance(plain.get("regions"), dict):
@@ -150,7 +151,7 @@ def _model_at(where: Where) -> type[Frozen]:
         return StackSpec
     if where[0] == "services":
         return NodeSpec if "nodes" in where else ServiceSpec
-    other: dict[str, type[Frozen]] = {"bounds": Bounds, "links": LinkSpec}
+    other: dict[str, type[Frozen]] = {"bounds": Bounds, "links": LinkSpec, "alerts": Alerts}
     return other.get(str(where[0]), StackSpec)
 
 
@@ -175,6 +176,7 @@ def relations(document: Document, spec: StackSpec) -> list[Problem]:
         *_node_problems(document, spec),
         *_url_problems(document, spec),
         *_link_problems(document, spec),
+        *_alerts_problems(document, spec),
     ]
 
 
@@ -246,3 +248,22 @@ def _link_problems(document: Document, spec: StackSpec) -> Iterator[Problem]:
             if region not in spec.regions:
                 hint = placeholders.did_you_mean(region, spec.regions)
                 yield document.problem(("links", index, "regions", place), f"no region `{region}`", hint)
+
+
+def _alerts_problems(document: Document, spec: StackSpec) -> Iterator[Problem]:
+    if spec.alerts is None:
+        return
+    where, url = ("alerts", "prometheus"), spec.alerts.prometheus
+    hint = "write it as http://HOST:PORT"
+    try:
+        # What stands for a port is known only once the stack runs.
+        parts = urlsplit(placeholders.substitute(url, lambda _: "1"))
+        whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole:
+        yield document.problem(where, f"`{url}` is no URL of a Prometheus", hint)
+    elif parts.username is not None or parts.password is not None:
+        yield document.problem(where, "a user or a password has no place here: the plan of a run would show it", hint)
+    elif parts.query or parts.fragment:
+        yield document.problem(where, f"`{url}` goes on after its path", hint)

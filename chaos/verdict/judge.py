@@ -18,6 +18,7 @@ from chaos.verdict.health import weigh
 from chaos.verdict.recovery import recovery
 from chaos.verdict.steady import steady_state
 from chaos.verdict.validity import line, validity
+from chaos.verdict.warning import warning
 from chaos.verdict.windows import interleaved
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ def judge(history: History, checks: Checks) -> Verdict:
         if not _counted(rule) and not is_effect(rule.metric)
     ]
     objectives += _effects(history, checks)
-    came_back = _recovery(history, checks, units)
+    came_back = [
+        *_timed("recovery", recovery, history, checks, units),
+        *_timed("warning", warning, history, checks, units),
+    ]
     deviated = [result for result in asked if result.kind is not Kind.VALIDITY]
     soft = [_softened(result, believed=believed) for result in [*objectives, *deviated, *compared, *came_back]]
     return verdict_of((*valid, *safety, *soft, *endings(history, checks)), dirty=is_dirty(history))
@@ -112,7 +116,7 @@ def _raised(error: Exception) -> str:
 
 
 def _counted(rule: Threshold) -> bool:
-    return rule.metric == "recovery" or rule.metric in {check.metric for check in registry().values()}
+    return rule.metric in {"recovery", "warning"} or rule.metric in {check.metric for check in registry().values()}
 
 
 def _found(history: History, checks: Checks, check: Check) -> CheckFindings:
@@ -222,11 +226,18 @@ def _convergence(history: History, checks: Checks, rule: Threshold) -> CheckResu
     )
 
 
-def _recovery(history: History, checks: Checks, units: Mapping[str, list[Unit]]) -> list[CheckResult]:
+def _timed(
+    name: str,
+    judge_it: Callable[[History, Checks, Mapping[str, list[Unit]]], list[CheckResult]],
+    history: History,
+    checks: Checks,
+    units: Mapping[str, list[Unit]],
+) -> list[CheckResult]:
     try:
-        return recovery(history, checks, units)
+        return judge_it(history, checks, units)
     except Exception as error:  # noqa: BLE001 - as above
-        return [_broken("recovery", Kind.RECOVERY, error)]
+        rules: list[Threshold | None] = [rule for rule in checks.thresholds if rule.metric == name]
+        return [_broken(name, Kind.RECOVERY, error, rule) for rule in rules or [None]]
 
 
 def _softened(result: CheckResult, *, believed: bool) -> CheckResult:

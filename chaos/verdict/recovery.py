@@ -50,7 +50,7 @@ def recovery(history: History, checks: Checks, units: Mapping[str, list[Unit]]) 
     if span is None:
         return [_result(rule, Outcome.INCONCLUSIVE, "no samples", "the run has no recovery phase") for rule in rules]
     since = max((off for one in history.faults if (off := one.off_ns) and off <= span.start_ns), default=span.start_ns)
-    goods = [_is_good(second, objectives(checks)) for second in per_second(units, since, span.end_ns)]
+    goods = [is_good(second, objectives(checks)) for second in per_second(units, since, span.end_ns)]
     results = [_judge(rule, goods) for rule in rules]
     return [*results, metastability(history, units, span)]
 
@@ -68,7 +68,8 @@ def objectives(checks: Checks) -> dict[str, list[tuple[str, str, float]]]:
     return found
 
 
-def _is_good(second: Mapping[str, list[Unit]], wanted: Mapping[str, list[tuple[str, str, float]]]) -> bool | None:
+def is_good(second: Mapping[str, list[Unit]], wanted: Mapping[str, list[tuple[str, str, float]]]) -> bool | None:
+    """Whether no flow of a second certainly missed what is wanted; None: nothing was asked in it."""
     if not second:
         return None
     return not any(

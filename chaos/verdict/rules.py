@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from chaos.errors import InvalidInput, Problem
 from chaos.model.experiment import Injection, LoadSpec, PhaseSpec, StopRule, Threshold
-from chaos.model.stack import Bounds, Frozen
+from chaos.model.stack import Alerts, Bounds, Frozen
 
 
 class Checks(Frozen):
@@ -23,6 +23,8 @@ class Checks(Frozen):
     injections: tuple[Injection, ...] = ()
     """What the method was asked to inject: each must be in the record, with its proofs."""
     stop: tuple[StopRule, ...] = ()
+    alerts: Alerts | None = None
+    """Who was asked for the stack's alerts; None: nobody."""
 
 
 def checks_from_plan(plan: dict[str, Any], file: str = "plan.json") -> Checks:
@@ -36,7 +38,7 @@ def checks_from_plan(plan: dict[str, Any], file: str = "plan.json") -> Checks:
         if name in experiment
     }
     try:
-        return Checks.model_validate(known | {"bounds": spec.get("bounds", {})})
+        return Checks.model_validate(known | {"bounds": spec.get("bounds", {}), "alerts": spec.get("alerts")})
     except ValidationError as error:
         where = (f"{'.'.join(map(str, one['loc']))}: {one['msg'].lower()}" for one in error.errors())
         hint = "judge it with the chaos that ran it"

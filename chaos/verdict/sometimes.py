@@ -19,6 +19,9 @@ SOME = 6.0
 AS_IT_HIT_NS = NS // 2
 """An operation counts as under way when the fault set in up to this long after it (a kill is recorded when done)."""
 
+_LOOKS = {"null", "roster", "own_roster", "tokens", "reread", "view", "crash_read", "cold_read", "alerts"}
+"""What only looks is nobody's operation."""
+
 
 def wanted(history: History, checks: Checks) -> Iterator[tuple[str, bool]]:
     """Each thing that this plan should yield, and whether the record has it."""
@@ -52,7 +55,7 @@ def _in_flight(history: History, fault: FaultSpan) -> bool:
         op.begin.t_ns <= on_ns and history.seen_until(op) >= fault.start_ns
         for ops in history.ops.values()
         for op in ops
-        if op.begin.f not in {"null", "roster", "own_roster", "tokens", "reread", "view", "crash_read", "cold_read"}
+        if op.begin.f not in _LOOKS
     )
 
 
