@@ -13,9 +13,9 @@ from chaos.experiment.document import check, load
 from chaos.experiment.plan import asks, make_plan
 from chaos.experiment.positions import parse
 from chaos.model.carrier import Survey, Tried
-from chaos.model.experiment import Experiment, Injection, PhaseSpec
+from chaos.model.experiment import Experiment, Injection, PhaseSpec, Threshold
 from chaos.model.plan import MASK, Plan, masked
-from chaos.model.stack import NodeSpec, ServiceSpec, StackSpec
+from chaos.model.stack import Alerts, NodeSpec, ServiceSpec, StackSpec
 
 
 def experiment(*injections: dict[str, Any], extension: dict[str, Any] | None = None, **activity: Any) -> Experiment:
@@ -295,6 +295,16 @@ def test_a_stack_without_users_is_refused() -> None:
     spec = StackSpec(stack="s", environment="staging", services={"web": ServiceSpec()})
     with pytest.raises(UsageError, match="no service that users can reach"):
         planned(Experiment(file="f", title="t", document={}), spec)
+
+
+def test_a_warning_that_nobody_can_give_is_noted() -> None:
+    """A rule on alerts needs a stack file that says whom to ask."""
+    given = experiment({"fault": "pause", "target": {"node": "meet-e1"}, "duration": 1})
+    rule = Threshold(text="warning < 9 s", phase="run", metric="warning", op="<", value=9)
+    asking = given.model_copy(update={"thresholds": (rule,)})
+    assert any("names no `alerts`" in note for note in planned(asking, twin()).notes)
+    asked = twin().model_copy(update={"alerts": Alerts(prometheus="http://127.0.0.1:9090")})
+    assert not any("`alerts`" in note for note in planned(asking, asked).notes)
 
 
 def test_a_short_recovery_is_noted() -> None:

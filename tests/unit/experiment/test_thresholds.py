@@ -77,6 +77,16 @@ def test_recovery_is_judged_after_the_heal_only(phase: str) -> None:
             parse_threshold("recovery < 9 s", phase)
 
 
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_warning_is_judged_over_the_run(phase: str) -> None:
+    """It counts from the fault, and may come in whatever phase follows."""
+    if phase == "run":
+        assert parse_threshold("warning < 60 s", phase).value == 60
+    else:
+        with pytest.raises(BadThreshold, match="counts from the fault on"):
+            parse_threshold("warning < 60 s", phase)
+
+
 EFFECTS = [
     ("say.p95.effect <= 1.5x", 1.5),
     (" say.p95.effect < 2 × ", 2.0),

@@ -35,6 +35,8 @@ links:
   - {name: a--store, source: a, target: store, kind: storage}
 """
 
+HOW = "write it as http://HOST:PORT"
+
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -203,3 +205,41 @@ def test_binary_file_is_refused(write: Path) -> None:
     write.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InvalidInput, match="1 problem"):
         load_stack("stack.yaml")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9090", "https://prometheus.example/some/path/", "http://[::1]:${nodes.store.port}"]
+)
+def test_alerts_name_a_prometheus(write: Path, url: str) -> None:
+    """A host, its port and a path before the API's; a node of the stack may be the one."""
+    write.write_text(GOOD + f'alerts: {{prometheus: "{url}"}}\n')
+    alerts = fill(load_stack("stack.yaml"), {"store": 7, "a": 2, "b": 3}, {"users--a": 3, "a--store": 4}, {}).alerts
+    assert alerts is not None
+    assert alerts.prometheus == url.replace("${nodes.store.port}", "7")
+
+
+@pytest.mark.parametrize(
+    ("alerts", "col", "message", "hint"),
+    [
+        ("", 1, "`prometheus` is missing", ""),
+        ("{promtheus: x}", 10, "unknown key `promtheus`", "did you mean `prometheus`?"),
+        ("{prometheus: 9090}", 22, "`alerts.prometheus`: input should be a valid string", ""),
+        ("{prometheus: localhost:9090}", 22, "`localhost:9090` is no URL of a Prometheus", HOW),
+        ("{prometheus: ftp://h}", 22, "`ftp://h` is no URL of a Prometheus", HOW),
+        ("{prometheus: http://h:0}", 22, "`http://h:0` is no URL of a Prometheus", HOW),
+        ("{prometheus: http://h:x}", 22, "`http://h:x` is no URL of a Prometheus", HOW),
+        ("{prometheus: http://h/?q=1}", 22, "`http://h/?q=1` goes on after its path", HOW),
+        (
+            "{prometheus: http://me:secret@h}",
+            22,
+            "a user or a password has no place here: the plan of a run would show it",
+            HOW,
+        ),
+    ],
+)
+def test_alerts_that_cannot_be_asked_are_refused(write: Path, alerts: str, col: int, message: str, hint: str) -> None:
+    """Each with its place, and how to write it; a password is not repeated."""
+    problems = refused(write, f"alerts: {alerts}\n{GOOD}")
+    found = {(one.line, one.col, one.message, one.hint) for one in problems}
+    assert (1, col, message, hint) in found
+    assert "secret" not in message
