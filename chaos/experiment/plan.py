@@ -111,7 +111,7 @@ def make_plan(experiment: Experiment, spec: StackSpec, survey: Survey, *, sandbo
         notes=(
             *notes,
             *_too_short(experiment),
-            *_unwarned(experiment, spec),
+            *_unwarned(experiment, spec, total - min(starts, default=total)),
             *_shortages(counted, experiment.assurance),
         ),
         total_s=total,
@@ -276,10 +276,12 @@ def _too_short(experiment: Experiment) -> Iterator[str]:
         yield f"recovery is {GOOD_SECONDS} good seconds in a row; a phase of {seconds:g} s cannot show it"
 
 
-def _unwarned(experiment: Experiment, spec: StackSpec) -> Iterator[str]:
-    if spec.alerts is None:
-        asking = (rule.text for rule in experiment.thresholds if rule.metric == "warning")
-        yield from (f"{text}: the stack file names no `alerts`; it will be inconclusive" for text in asking)
+def _unwarned(experiment: Experiment, spec: StackSpec, watched_s: float) -> Iterator[str]:
+    for rule in experiment.thresholds:
+        if rule.metric == "warning" and spec.alerts is None:
+            yield f"{rule.text}: the stack file names no `alerts`; it will be inconclusive"
+        elif rule.metric == "warning" and rule.value > watched_s:
+            yield f"{rule.text}: the load ends {watched_s:g} s after the first fault; no alert by then proves nothing"
 
 
 def _shortages(counted: Sequence[Sampling], assurance: str) -> Iterator[str]:

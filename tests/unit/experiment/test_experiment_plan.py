@@ -304,7 +304,10 @@ def test_a_warning_that_nobody_can_give_is_noted() -> None:
     asking = given.model_copy(update={"thresholds": (rule,)})
     assert any("names no `alerts`" in note for note in planned(asking, twin()).notes)
     asked = twin().model_copy(update={"alerts": Alerts(prometheus="http://127.0.0.1:9090")})
-    assert not any("`alerts`" in note for note in planned(asking, asked).notes)
+    assert not any("warning" in note for note in planned(asking, asked).notes)
+    late = rule.model_copy(update={"text": "warning < 60 s", "value": 60})
+    notes = planned(given.model_copy(update={"thresholds": (late,)}), asked).notes
+    assert any("the load ends 14 s after the first fault" in note for note in notes)
 
 
 def test_a_short_recovery_is_noted() -> None:
