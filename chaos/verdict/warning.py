@@ -211,7 +211,9 @@ def _open(rule: Threshold | None, watched: Watched, first: Rise | None) -> Itera
 
 
 def _measured(watched: Watched, first: Rise | None, hurt_s: int | None) -> str:
-    hurt = "users were not hurt" if hurt_s is None else f"users were hurt after {hurt_s} s"
+    hurt = (
+        "users were not hurt" if hurt_s is None else f"users were hurt {f'after {hurt_s} s' if hurt_s else 'at once'}"
+    )
     if first is not None:
         return f"alert {_short(first.alert)} {first.seen_s:.1f} s after the fault; {hurt}"
     return f"not seen; {hurt}" if watched.blind else f"no alert in {watched.looks[-1][1]:.0f} s; {hurt}"

@@ -254,3 +254,9 @@ def test_a_sure_warning_is_judged_by_its_time(began: float, limit: int) -> None:
         assert since >= limit - 0.02
     else:
         assert abs(since - limit) < 1.1
+
+
+def test_users_who_are_hurt_in_the_first_second_are_hurt_at_once() -> None:
+    """No number of seconds is said where it is none."""
+    found = told({"New": [(12, 60)]}, "warning < 15s", bad=(9.99, 25))
+    assert found.measured == "alert New 2.5 s after the fault; users were hurt at once"
