@@ -19,6 +19,8 @@ def lines(plan: Plan) -> Iterator[str]:
         f"{len(spec.nodes())} nodes · seed {plan.seed} · "
         f"{_seconds(plan.total_s)}{_longer(plan)}{' · in a sandbox' * plan.sandbox}"
     )
+    if plan.experiment.load.workers > 1:
+        yield f"load played by {plan.experiment.load.workers} workers, each with its own rooms and documents"
     yield ""
     yield "phases"
     for phase in plan.phases:

@@ -17,7 +17,7 @@ from chaos.engine.signals import Shield
 from chaos.engine.stops import StopWatch
 from chaos.errors import CannotJudge, ChaosError, InternalError, StillDirty, Stopped, UsageError
 from chaos.faults import registry
-from chaos.load.client import LoadProcess
+from chaos.load.client import Load
 from chaos.model.event import Phase, Type
 from chaos.model.experiment import LOOKS
 from chaos.record import Recorder
@@ -95,7 +95,7 @@ class Session:
         self._recorder: Recorder | None = None
         self.stack: RunningStack | DockerStack
         self.stops: StopWatch
-        self.load: LoadProcess
+        self.load: Load
         self.ledger: Ledger
         self._injector: Injector
 
@@ -119,10 +119,11 @@ class Session:
         self._exits.callback(self.stack.close, self.directory.path / "logs")
         self.directory.write_json("site.json", self.stack.site.model_dump(exclude={"spec"}))
         self._injector = Injector(self.stack.runtime, self.ledger, plan.seed, self.shield.stop, self._tell)
-        self.load = LoadProcess.start(self._load_plan(), self.directory.path)
-        self.stops = StopWatch(plan.experiment.stop, self._stop)
-        self.load.on_second = self._second
+        self.load = Load.start(self._load_plan(), self.directory.path)
         self._exits.callback(self.load.kill)
+        self._record(Type.INFO, "workers", value=list(self.load.names))
+        self.stops = StopWatch(plan.experiment.stop, self._stop)
+        self.load.seconds.on_second = self._second
         self.shield.check()
         self._enter(Phase.WARM_UP, plan.experiment.phases.warm_up)
         self.load.begin()
@@ -298,8 +299,6 @@ class Session:
             "phases": plan.experiment.phases.model_dump(),
             "seed": plan.seed,
             "horizon_s": plan.horizon_s,
-            "events": str(self.directory.path / "events" / "load.msgpack"),
-            "worker": "load",
         }
 
     def _finish_load(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from chaos.model.stack import Frozen
 from chaos.model.verdict import Place
@@ -50,6 +50,31 @@ class LoadSpec(Frozen):
     """How an impatient user tries again; base 0.25 s, cap 2 s."""
     patience_s: Seconds = Field(5.0, gt=0)
     """A user gives up an operation after this long."""
+    workers: int = Field(1, ge=1, le=16)
+    """Processes that share the load, for more users than one core can play. A room or a document with everybody in it
+    belongs to one of them, so there are at most as many as rooms and documents that somebody comes to."""
+
+    @field_validator("workers")
+    @classmethod
+    def _no_idle_worker(cls, workers: int, info: ValidationInfo) -> int:
+        known = info.data
+        if not {"participants", "rooms", "editors", "documents"} <= known.keys():
+            return workers
+        rooms = known["rooms"] if known["participants"] else 0
+        documents = known["documents"] if known["editors"] else 0
+        most = max(1, rooms + documents)
+        if workers > most:
+            there = f"{rooms} rooms and {documents} documents have users, each in one worker"
+            message = f"workers must be at most {most}, not {workers}: {there}"
+            raise ValueError(message)
+        return workers
+
+    @property
+    def worker_names(self) -> tuple[str, ...]:
+        """Of the processes that play the load, and of what they write: `load`, or `load-1`, `load-2` and so on."""
+        if self.workers == 1:
+            return ("load",)
+        return tuple(f"load-{number}" for number in range(1, self.workers + 1))
 
 
 class PhaseSpec(Frozen):

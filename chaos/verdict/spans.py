@@ -15,6 +15,9 @@ from chaos.model.fault import Evidence, Reach, Windows
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+IN_FLIGHT_NS = 100_000_000
+"""What was asked so shortly before a fault set in may have been on its way. It is no matter whether an answer came:
+else a lost answer could turn a verdict."""
 Value = TypeVar("Value", Reach, Evidence, Windows)
 
 
@@ -64,10 +67,14 @@ class FaultSpan:
     windows: Windows | None = None
     """That its steps are windows to be compared."""
 
+    def harm_ns(self, grace_s: float) -> tuple[int, float]:
+        """From a moment before the intent to off + grace; without an off the fault lasts for ever."""
+        return self.start_ns - IN_FLIGHT_NS, math.inf if self.off_ns is None else self.off_ns + grace_s * 1e9
+
     def harms(self, start_ns: int, end_ns: int, grace_s: float) -> bool:
-        """Whether [start, end] overlaps intent ... off + grace; without an off the fault lasts for ever."""
-        until = math.inf if self.off_ns is None else self.off_ns + grace_s * 1e9
-        return start_ns <= until and end_ns >= self.start_ns
+        """Whether [start, end] overlaps the time of harm."""
+        since, until = self.harm_ns(grace_s)
+        return start_ns <= until and end_ns >= since
 
     def reaches(self, *, region: str, nodes: Collection[str], key: str) -> bool:
         """Whether its target set touches this part of the stack; an unknown reach touches all of it."""

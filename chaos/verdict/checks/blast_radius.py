@@ -4,14 +4,14 @@ Compared are the operations of those whom no fault of the run reaches - through 
 document -, the baseline against the time from the first injection to the last heal, per flow:
   - success: violation when the 95 % bound that favours the stack is more than 1 point below the baseline's share;
   - p95 of the time to the answer, failures waiting for their deadline: the operations of each side are cut, in the
-    order of their times, into 8 windows of as many each; the i-th of one is paired with the i-th of the other, and
+    order of their times, into 10 windows of as many each; the i-th of one is paired with the i-th of the other, and
     the logarithms of their ratios to a margin of 1.5 times the baseline + `FLOOR_S` + what the null target, driven
     by the same loop, took longer, are given to the exact sign-flip test; the flows together at 5 % by Holm.
 Where a fault is interleaved, its windows are compared as well, on against off, by `chaos.verdict.pairs`: their
 order was drawn, so nothing but the fault explains a difference. p95 has the same margin, floor and null target there,
 the share of failures one point. All chances of a run are corrected together. Faults that are not interleaved are
 compared with the baseline, whose order is not drawn; the margin, the floor and the null target stand for that.
-Violation: a flow that fails one of these. Unjudged: a flow with less than 24 operations on a side. No line at all
+Violation: a flow that fails one of these. Unjudged: a flow with less than 30 operations on a side. No line at all
 where a fault reaches everybody. Inconclusive: nothing was judged. It is a comparison, not a safety check: in a run
 that cannot be believed it fails nothing.
 Source: R. A. Fisher, The Design of Experiments, 1935; S. Holm, 1979; `docs/checks.md`.
@@ -54,10 +54,11 @@ UNITS = {
     "editing": ("edit_ack",),
 }
 """The same by the names of `chaos.verdict.flows`."""
-WINDOWS = 8
+WINDOWS = 10
+"""Two of ten may tell against it by a little, and the test still sees the rest; of eight, none may."""
 FLOOR_S = 0.025
 """A slower answer that nobody feels is no harm: what a busy machine adds by itself, and far below any deadline."""
-ENOUGH = 24
+ENOUGH = 30
 """Three in each window."""
 BUSY = 10
 """Operations a second of a flow: half of them, the unreached, make enough in a baseline of 6 s."""
@@ -238,7 +239,7 @@ def _slower(flow: str, base: _Side, fault: _Side, slow: Sequence[float]) -> _Cla
 
 def _violation(history: History, says: str, when: tuple[int, int]) -> Violation:
     story = words.fault_story(history, *when)
-    return Violation(when[0], says, ((when[0], says), *story), timed=True)
+    return Violation(when[0], says, ((when[0], says), *story), ())
 
 
 def _leaves_somebody_out(history: History) -> bool:
