@@ -5,8 +5,8 @@ network namespaces of two containers, on single datagrams and on a live connecti
 
 - *delay*: the median round trip less that without the fault, beside twice the delay, for both ways have it.
 - *jitter*: the standard deviation of the times that messages take which are delayed one way (round trips in the link
-  proxy; datagrams in the kernel), beside the deviation that was asked for. They follow each other four deviations apart:
-  within a connection nothing overtakes, so what follows sooner feels the longer of two draws, and spreads less.
+  proxy; datagrams in the kernel), beside the deviation that was asked for. They are apart by four deviations: within a
+  connection nothing overtakes, so what follows sooner feels the longer of two draws, and spreads less.
 - *loss*: the share of datagrams that do not arrive, or of segments at which the stream stalled.
 - *rate*: payload a second. In the link proxy that is what is asked; the kernel counts headers too, and of a full frame
   of 1514 bytes 1448 are payload: a ratio of 0.956 is exact.
@@ -106,6 +106,7 @@ def _kernel(there: Containers) -> list[dict[str, Any]]:
 def _waits_ms(there: Containers, count: int, every_ms: float) -> list[float]:
     """How long single datagrams from one container to the other take; both ends of them are here."""
     import docker_rig
+
     from chaos.runtimes.docker_net import inside
 
     def bound() -> socket.socket:
