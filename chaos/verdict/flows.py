@@ -49,7 +49,7 @@ def measure(history: History, bounds: Bounds) -> dict[str, list[Unit]]:
     ok within the deadline is a failure: refused after all retries, timed out, lost, never answered.
     """
     return {
-        flow: [unit for op in history.of(f) if (unit := _unit(history, op, float(getattr(bounds, bound))))]
+        flow: [unit for op in history.of(f) if (unit := unit_of(history, op, float(getattr(bounds, bound))))]
         for flow, (f, bound) in FLOWS.items()
     }
 
@@ -89,7 +89,8 @@ def per_second(units: Mapping[str, list[Unit]], start_ns: int, end_ns: int) -> l
     return seconds
 
 
-def _unit(history: History, op: Op, deadline_s: float) -> Unit | None:
+def unit_of(history: History, op: Op, deadline_s: float) -> Unit | None:
+    """One operation, judged; None where the end cut it off before its deadline."""
     start = op.start_ns
     until = history.seen_until(op)
     seconds = (until - start) / NS

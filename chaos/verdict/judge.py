@@ -9,13 +9,16 @@ from chaos.errors import ExitCode
 from chaos.model.verdict import CheckResult, Kind, Outcome, Verdict
 from chaos.verdict import slo
 from chaos.verdict.checks import registry
+from chaos.verdict.effects import effects, is_effect, were_held
 from chaos.verdict.endings import endings, is_dirty
+from chaos.verdict.extension import looks
 from chaos.verdict.findings import WITNESSES, Check, CheckFindings, merge, witness
 from chaos.verdict.flows import measure
 from chaos.verdict.health import weigh
 from chaos.verdict.recovery import recovery
 from chaos.verdict.steady import steady_state
 from chaos.verdict.validity import line, validity
+from chaos.verdict.windows import interleaved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,12 +46,19 @@ def judge(history: History, checks: Checks) -> Verdict:
     units: Mapping[str, list[Unit]] = measure(history, checks.bounds)
     asked = list(steady_state(history))
     valid = [_guarded("validity", Kind.VALIDITY, make) for make in _lines(history, checks, units)]
+    if (fault := interleaved(history)) is not None:
+        valid.append(_guarded("windows", Kind.VALIDITY, lambda: were_held(history, checks, fault)))
     valid += [result for result in asked if result.kind is Kind.VALIDITY]
     believed = all(result.outcome is Outcome.PASS for result in valid)
     counted = [result for check in registry().values() for result in _safety(history, checks, check)]
     safety = [result for result in counted if result.kind is Kind.SAFETY]
     compared = [result for result in counted if result.kind is not Kind.SAFETY]
-    objectives = [_objective(history, checks, units, rule) for rule in checks.thresholds if not _counted(rule)]
+    objectives = [
+        _objective(history, checks, units, rule)
+        for rule in checks.thresholds
+        if not _counted(rule) and not is_effect(rule.metric)
+    ]
+    objectives += _effects(history, checks)
     came_back = _recovery(history, checks, units)
     deviated = [result for result in asked if result.kind is not Kind.VALIDITY]
     soft = [_softened(result, believed=believed) for result in [*objectives, *deviated, *compared, *came_back]]
@@ -176,12 +186,20 @@ def _safety_line(history: History, check: Check, found: CheckFindings, rule: Thr
 def _objective(history: History, checks: Checks, units: Mapping[str, list[Unit]], rule: Threshold) -> CheckResult:
     try:
         if slo.is_objective(rule.metric):
-            return slo.judge_threshold(rule, units, checks.assurance)
+            return slo.judge_threshold(rule, units, checks.assurance, looks(checks, rule))
         if rule.metric == "convergence":
             return _convergence(history, checks, rule)
     except Exception as error:  # noqa: BLE001 - as above
         return _broken(rule.metric, Kind.SLO, error, rule)
     return _broken(rule.metric, Kind.SLO, LookupError(f"no such metric: {rule.metric}"), rule)
+
+
+def _effects(history: History, checks: Checks) -> list[CheckResult]:
+    try:
+        return effects(history, checks)
+    except Exception as error:  # noqa: BLE001 - as above
+        rules = [rule for rule in checks.thresholds if is_effect(rule.metric)]
+        return [_broken(rule.metric, Kind.SLO, error, rule) for rule in rules]
 
 
 def _convergence(history: History, checks: Checks, rule: Threshold) -> CheckResult:
