@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, NoReturn, Self
 
 import pytest
+from http_node import write_node
 
 from chaos.model.link import LinkEffect
 from chaos.runtimes import control, docker_net, docker_shape, launch, process, sandbox
@@ -38,25 +39,6 @@ PATIENCE_S = 100.0 if EMULATED else 10.0
 """How long one answer may take."""
 LOCAL = "127.0.0.1"
 NEW_NETWORK = 0x40000000
-SERVER = """
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *_):
-        pass
-
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-"""
 STACK = """
 stack: boxed
 environment: staging
@@ -65,7 +47,7 @@ services:
   web:
     role: meetings
     nodes:
-      - {name: web, region: east, command: ["${python}", "${here}/server.py", "${port}"]}
+      - {name: web, region: east, command: ["${python}", "${here}/node.py", "${port}", "HTTP/1.1"]}
 links:
   - {name: users--web, source: users, target: web, kind: access, regions: [east]}
 """
@@ -73,7 +55,7 @@ links:
 
 def write_stack(folder: Path) -> Path:
     """The stack file and its server."""
-    (folder / "server.py").write_text(SERVER)
+    write_node(folder)
     (folder / "stack.yaml").write_text(STACK)
     return folder / "stack.yaml"
 

@@ -7,6 +7,7 @@ import pytest
 from chaos.errors import ExitCode
 from chaos.model.verdict import Kind, Outcome, Verdict
 from chaos.report import words
+from chaos.verdict.checks import registry
 from tests.unit.report import sample
 
 
@@ -104,3 +105,10 @@ def test_next_command_of_pass_and_of_too_few_samples() -> None:
     verdict = Verdict(outcome=Outcome.INCONCLUSIVE, exit_code=ExitCode.INCONCLUSIVE, checks=(few,), says="")
     assert words.next_step(verdict, sample.story())[0] == "chaos plan experiments/network_congestion.json"
     assert words.next_step(sample.passed(), sample.story())[0] == "chaos list experiments"
+
+
+def test_every_check_says_what_its_failure_means_to_people() -> None:
+    """A sentence for each, and for no two the same."""
+    said = [words.BROKEN[name] for name in registry()]
+    assert len(set(said)) == len(said)
+    assert all(one[0].isupper() and one.endswith(".") for one in said)
