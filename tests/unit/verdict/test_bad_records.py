@@ -15,7 +15,7 @@ import msgpack
 import pytest
 from click.testing import CliRunner
 from histories import BOUNDS
-from runs import FAULT, LOAD, RULES, clean
+from whole_runs import FAULT, LOAD, RULES, clean
 
 from chaos.cli.main import main
 from chaos.model.event import Event, Type
