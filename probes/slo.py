@@ -34,7 +34,7 @@ def _window(flow: str, window_s: float, region: str | None) -> tuple[int, int, l
 
     if flow not in FLOWS:
         raise UsageError(f"there is no flow {flow!r}", hint=f"there is {', '.join(FLOWS)}")
-    seen = current().load.window(flow, window_s, region=region)
+    seen = current().load.seconds.window(flow, window_s, region=region)
     if not seen.ok + seen.bad:
         where = f" in {region}" if region else ""
         raise NoSamples(f"no {flow} ended in the last {window_s:g} s{where}")

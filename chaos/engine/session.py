@@ -17,10 +17,13 @@ from chaos.engine.signals import Shield
 from chaos.engine.stops import StopWatch
 from chaos.errors import CannotJudge, ChaosError, InternalError, StillDirty, Stopped, UsageError
 from chaos.faults import registry
-from chaos.load.client import LoadProcess
+from chaos.load.client import Load
 from chaos.model.event import Phase, Type
+from chaos.model.experiment import LOOKS
 from chaos.record import Recorder
 from chaos.runtimes.process import attach_stack, start_stack
+from chaos.verdict.extension import still_open
+from chaos.verdict.run import load_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +95,7 @@ class Session:
         self._recorder: Recorder | None = None
         self.stack: RunningStack | DockerStack
         self.stops: StopWatch
-        self.load: LoadProcess
+        self.load: Load
         self.ledger: Ledger
         self._injector: Injector
 
@@ -116,10 +119,11 @@ class Session:
         self._exits.callback(self.stack.close, self.directory.path / "logs")
         self.directory.write_json("site.json", self.stack.site.model_dump(exclude={"spec"}))
         self._injector = Injector(self.stack.runtime, self.ledger, plan.seed, self.shield.stop, self._tell)
-        self.load = LoadProcess.start(self._load_plan(), self.directory.path)
-        self.stops = StopWatch(plan.experiment.stop, self._stop)
-        self.load.on_second = self._second
+        self.load = Load.start(self._load_plan(), self.directory.path)
         self._exits.callback(self.load.kill)
+        self._record(Type.INFO, "workers", value=list(self.load.names))
+        self.stops = StopWatch(plan.experiment.stop, self._stop)
+        self.load.seconds.on_second = self._second
         self.shield.check()
         self._enter(Phase.WARM_UP, plan.experiment.phases.warm_up)
         self.load.begin()
@@ -151,6 +155,18 @@ class Session:
             self.shield.check()
             self._enter(Phase.RECOVERY, seconds)
             self.wait(seconds)
+            self._go_on(self.plan.experiment.phases.extend / (LOOKS - 1))
+
+    def _go_on(self, step_s: float) -> None:
+        """Extend the recovery phase by a step while too few samples leave its objectives open, three times at most."""
+        for _ in range(LOOKS - 1 if step_s else 0):
+            so_far = load_run(self.directory.path)
+            rules = still_open(so_far.history, so_far.checks)
+            if not rules:
+                return
+            self._record(Type.INFO, "extended", value={"seconds": step_s, "rules": list(rules)})
+            self.view.say(f"recovery goes on for {step_s:g} s: {', '.join(rules)}")
+            self.wait(step_s)
 
     def heal(self) -> None:
         """Take back everything that the ledger has open; raises `StillDirty`."""
@@ -283,8 +299,6 @@ class Session:
             "phases": plan.experiment.phases.model_dump(),
             "seed": plan.seed,
             "horizon_s": plan.horizon_s,
-            "events": str(self.directory.path / "events" / "load.msgpack"),
-            "worker": "load",
         }
 
     def _finish_load(self) -> None:

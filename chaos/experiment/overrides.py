@@ -75,16 +75,29 @@ def _checked(text: str, group: str, key: str, value: str) -> Any:
     try:
         return getattr(model.model_validate({key: value.strip()}), key)
     except ValidationError as error:
-        said = error.errors()[0]["msg"]
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise UsageError(f"--set {text}: {said[:1].lower()}{said[1:]}") from None
 
 
 def apply(experiment: Experiment, overrides: Overrides) -> Experiment:
-    """The experiment with its load, phases and seed changed; its document stays as it was written."""
-    load = experiment.load.model_copy(update=overrides.load)
+    """The experiment with its load, phases and seed changed; its document stays as it was written.
+
+    Raises `UsageError` for values that do not go together.
+    """
+    load = _with(experiment.load, overrides.load)
     phases = experiment.phases.model_copy(update=overrides.phases)
     seed = experiment.seed if overrides.seed is None else overrides.seed
     return experiment.model_copy(update={"load": load, "phases": phases, "seed": seed})
+
+
+def _with(load: LoadSpec, changes: dict[str, Any]) -> LoadSpec:
+    if not changes:
+        return load
+    try:
+        return LoadSpec.model_validate(load.model_dump() | changes)
+    except ValidationError as error:
+        given = " ".join(f"--set load.{key}={value}" for key, value in changes.items())
+        raise UsageError(f"{given}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
 
 
 def settings_of(spec: StackSpec, overrides: Overrides) -> dict[str, str]:

@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from chaos.load.chance import chance
 from chaos.load.moments import with_moments
-from chaos.load.plan import Edit, EditorPlan, End, Person, Plan, Visit, Watcher, Window
+from chaos.load.plan import Edit, EditorPlan, End, Limited, Person, Plan, Visit, Watcher, Window
 from chaos.load.shares import Share
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from chaos.model.experiment import LoadSpec
 
@@ -36,6 +37,7 @@ OTHER_SIDE = 8
 """So many rooms have a second observer, through another region where there is one: what only one side sees shows."""
 SETTLE_S = 0.3
 """An editor stops typing so long before it goes offline, and starts no sooner after it was idle."""
+NO_LIMITS: Mapping[str, int] = MappingProxyType({})
 
 
 def make_plan(
@@ -47,11 +49,13 @@ def make_plan(
     warm_up_s: float = 3.0,
     idle_s: float = 5.5,
     visible_s: float = 2.0,
+    limits: Mapping[str, int] = NO_LIMITS,
 ) -> Plan:
     """The same arguments give the same plan; nothing in it lies after the horizon.
 
     `idle_s`: how long an editor that came back from offline stays idle, so that its edits must appear by themselves.
     `visible_s`: the stack's visibility bound; a stay that is cut must be longer than that before it and after it.
+    `limits`: rooms of the stack that admit only so many.
     """
     if not regions:
         message = "a load needs at least one region to come in through"
@@ -59,7 +63,7 @@ def make_plan(
     people = _People(load, chance(seed, "people"), tuple(regions), horizon_s).all(min(warm_up_s, horizon_s))
     people = with_moments(people, load, seed, horizon_s, visible_s)
     editors = _editors(load, chance(seed, "editors"), regions, horizon_s, warm_up_s, idle_s)
-    return Plan(horizon_s, people, editors, _watchers(load, regions, horizon_s))
+    return Plan(horizon_s, people, editors, _watchers(load, regions, horizon_s), _limited(load, limits))
 
 
 def home(index: int, regions: Sequence[str]) -> str:
@@ -252,3 +256,9 @@ def _watchers(load: LoadSpec, regions: Sequence[str], horizon_s: float) -> tuple
         at_s = min(LOOK_S * (1 + index / documents), horizon_s)
         watchers.append(Watcher(f"o-doc-{index}", "document", f"doc-{index}", home(index, regions), at_s, LOOK_S))
     return tuple(watchers)
+
+
+def _limited(load: LoadSpec, limits: Mapping[str, int]) -> tuple[Limited, ...]:
+    own = {f"room-{index}": index for index in range(load.rooms)}
+    found = (Limited(room, limit, own.get(room, place)) for place, (room, limit) in enumerate(limits.items()))
+    return tuple(found) if load.participants else ()

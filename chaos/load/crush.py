@@ -41,7 +41,7 @@ class Crush:
                 return
             for one in range(self.limit + BEYOND):
                 self._count += 1
-                world.spawn(self._knock(f"k{self._count}", home(one, self.ways.regions)))
+                world.spawn(self._knock(f"k-{self.room}-{self._count}", home(one, self.ways.regions)))
             if not await world.until(number * EVERY_S - EVERY_S / 2 + STAY_S / 2):
                 return
             self.watcher.look_now()

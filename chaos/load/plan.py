@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 End = Literal["leave", "vanish", "stay"]
@@ -88,6 +88,16 @@ class Watcher:
 
 
 @dataclass(frozen=True, slots=True)
+class Limited:
+    """A room that admits only so many, where now and then more knock."""
+
+    room: str
+    limit: int
+    index: int
+    """Its own where it is a room of the plan too, else its place among the limited ones."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A whole load. `people` are in order of their first join."""
 
@@ -95,3 +105,41 @@ class Plan:
     people: tuple[Person, ...]
     editors: tuple[EditorPlan, ...]
     watchers: tuple[Watcher, ...]
+    limited: tuple[Limited, ...] = ()
+
+
+def shard(plan: Plan, number: int, of: int) -> Plan:
+    """The part of a plan that worker `number` (0 to `of` - 1) plays; the parts of all are the plan.
+
+    Everybody of a room, twins and observers included, and everybody of a document is in the same part: what they
+    do together is arranged within a worker. Rooms are dealt from the first worker on, documents from the last, so that
+    no worker is without any while there are as many rooms and documents as workers.
+    """
+
+    def room(key: str) -> bool:
+        return _dealt(_index(key), of) == number
+
+    def document(key: str) -> bool:
+        return of - 1 - _dealt(_index(key), of) == number
+
+    return replace(
+        plan,
+        people=tuple(person for person in plan.people if room(person.room)),
+        editors=tuple(editor for editor in plan.editors if document(editor.document)),
+        watchers=tuple(one for one in plan.watchers if (room if one.kind == "room" else document)(one.key)),
+        limited=tuple(one for one in plan.limited if _dealt(one.index, of) == number),
+    )
+
+
+def _dealt(index: int, of: int) -> int:
+    """Whose the room with this index is.
+
+    Each round of dealing begins with the next worker: rooms are at home in the regions in turn, and so each worker gets
+    rooms of every region also where there are as many workers as regions.
+    """
+    return (index + index // of) % of
+
+
+def _index(key: str) -> int:
+    """The number of a room or document of the plan: 3 of `room-3`."""
+    return int(key.rpartition("-")[2])

@@ -1,8 +1,11 @@
-"""The load process: `python -m chaos.load.worker PLAN.json`, one JSON object a line on stdin and stdout.
+"""A load process: `python -m chaos.load.worker PLAN.json`, one JSON object a line on stdin and stdout.
 
-In: {"do": "start"}, {"do": "finish"}. Out: {"say": "ready"}, {"say": "second", ...} each second, then
-{"say": "done", "counts": {...}} and exit 0, or {"say": "failed", "error": ...} and exit 1. When its standard
-input ends, its owner is gone: it exits at once, and its null target with it.
+In: {"do": "start", "at_ns": N}, N the moment of the monotonic clock that the plan's times count from, and
+{"do": "finish"}. Out: {"say": "ready"}, {"say": "second", ...} each second, then {"say": "done", "counts": {...}} and
+exit 0, or {"say": "failed", "error": ...} and exit 1. When its standard input ends, its owner is gone: it exits at
+once, and its null target with it.
+
+Each of several workers makes the whole plan and plays its own shard of it: they have nothing to tell each other.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from chaos.backends.socket import open_socket
 from chaos.errors import ChaosError, LoadFailed
 from chaos.load.arrivals import make_plan
 from chaos.load.crowd import Crowd
+from chaos.load.plan import shard
 from chaos.load.scribe import Scribe
 from chaos.load.world import World, entries
 from chaos.model.event import Type
@@ -51,7 +55,13 @@ class Task:
     seed: int
     horizon_s: float
     events: Path
-    worker: str
+    """The folder that the record goes to."""
+    number: int
+    """Which of the load's workers this is, from 0 on."""
+
+    @property
+    def name(self) -> str:
+        return self.load.worker_names[self.number]
 
     @classmethod
     def read(cls, file: Path) -> Task:
@@ -65,7 +75,7 @@ class Task:
                 int(raw["seed"]),
                 float(raw["horizon_s"]),
                 Path(raw["events"]),
-                str(raw.get("worker", "load")),
+                int(raw["number"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LoadFailed(f"cannot read the load's plan {file}: {error}") from error
@@ -138,9 +148,10 @@ class Worker:
             warm_up_s=task.phases.warm_up,
             idle_s=task.site.spec.bounds.convergence_s + IDLE_MARGIN_S,
             visible_s=task.site.spec.bounds.visibility_s,
+            limits=self.world.meetings.service.limits if self.world.meetings else {},
         )
-        self.crowd = Crowd(self.world, plan)
-        self.start_asked = asyncio.Event()
+        self.crowd = Crowd(self.world, shard(plan, task.number, task.load.workers))
+        self.start_asked: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.finish_asked = asyncio.Event()
 
     async def run(self) -> None:
@@ -150,8 +161,7 @@ class Worker:
         say(say="ready")
         gc.collect()
         gc.freeze()
-        await self.start_asked.wait()
-        self.crowd.begin()
+        self.crowd.begin(await self.start_asked)
         background = [asyncio.create_task(self.null.run(port)), asyncio.create_task(self._seconds()), listening]
         background.append(asyncio.create_task(self._to_the_end()))
         await asyncio.wait([*background, self.world.failed], return_when=asyncio.FIRST_COMPLETED)
@@ -178,10 +188,10 @@ class Worker:
         loop = asyncio.get_running_loop()
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         while line := await reader.readline():
-            order = json.loads(line).get("do")
-            if order == "start":
-                self.start_asked.set()
-            elif order == "finish":
+            order = json.loads(line)
+            if order["do"] == "start":
+                self.start_asked.set_result(int(order["at_ns"]))
+            elif order["do"] == "finish":
                 self.finish_asked.set()
         self.abandon()
 
@@ -197,7 +207,7 @@ class Worker:
 
 async def work(task: Task) -> dict[str, int]:
     """Run the load; returns how often each thing happened."""
-    with Recorder(task.events, task.worker) as recorder:
+    with Recorder(task.events / f"{task.name}.msgpack", task.name) as recorder:
         worker = Worker(task, recorder)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -102,9 +102,9 @@ class World:
     def stopping(self) -> bool:
         return self._stop.is_set()
 
-    def begin(self) -> None:
-        """Set the plan's clock to 0."""
-        self.start_ns = time.monotonic_ns()
+    def begin(self, at_ns: int | None = None) -> None:
+        """Set the plan's clock to 0, now or at a given moment of the monotonic clock."""
+        self.start_ns = time.monotonic_ns() if at_ns is None else at_ns
 
     def stop(self) -> None:
         """No more arrivals, edits or re-entries."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from chaos.model.stack import Frozen
 from chaos.model.verdict import Place
 
 Seconds = float
+
+LOOKS = 4
+"""How often objectives are looked at where `phases.extend` allows more load: at the end of the recovery phase, and
+after each third of the extension. Each look may err with 5 % / 4 (Bonferroni), so all of them together with 5 %."""
 
 
 class LoadSpec(Frozen):
@@ -46,6 +50,31 @@ class LoadSpec(Frozen):
     """How an impatient user tries again; base 0.25 s, cap 2 s."""
     patience_s: Seconds = Field(5.0, gt=0)
     """A user gives up an operation after this long."""
+    workers: int = Field(1, ge=1, le=16)
+    """Processes that share the load, for more users than one core can play. A room or a document with everybody in it
+    belongs to one of them, so there are at most as many as rooms and documents that somebody comes to."""
+
+    @field_validator("workers")
+    @classmethod
+    def _no_idle_worker(cls, workers: int, info: ValidationInfo) -> int:
+        known = info.data
+        if not {"participants", "rooms", "editors", "documents"} <= known.keys():
+            return workers
+        rooms = known["rooms"] if known["participants"] else 0
+        documents = known["documents"] if known["editors"] else 0
+        most = max(1, rooms + documents)
+        if workers > most:
+            there = f"{rooms} rooms and {documents} documents have users, each in one worker"
+            message = f"workers must be at most {most}, not {workers}: {there}"
+            raise ValueError(message)
+        return workers
+
+    @property
+    def worker_names(self) -> tuple[str, ...]:
+        """Of the processes that play the load, and of what they write: `load`, or `load-1`, `load-2` and so on."""
+        if self.workers == 1:
+            return ("load",)
+        return tuple(f"load-{number}" for number in range(1, self.workers + 1))
 
 
 class PhaseSpec(Frozen):
@@ -55,6 +84,13 @@ class PhaseSpec(Frozen):
     baseline: Seconds = Field(6.0, ge=2)
     recovery: Seconds = Field(13.0, ge=2)
     """Load stays on this long after the heal. Recovery is 10 good seconds in a row: less than 10 cannot show it."""
+    extend: Seconds = Field(0.0, ge=0, le=300)
+    """How much longer the recovery phase may go on, in thirds, while too few samples leave its objectives, or those of
+    the run, undecided; 0: never. Their bounds are then those of four looks: 98.75 % instead of 95 %."""
+
+    def looks(self, phase: str) -> int:
+        """How often objectives of this phase may be looked at before they are decided."""
+        return LOOKS if self.extend and phase in {"recovery", "run"} else 1
 
 
 class Threshold(Frozen):

@@ -7,25 +7,24 @@ was confirmed.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chaos.model.event import Phase
 from chaos.model.verdict import CheckResult, Kind, Outcome
 from chaos.verdict import slo, sometimes
-from chaos.verdict.flows import tightest_s
+from chaos.verdict.flows import allowed_s, null_answers
 from chaos.verdict.history import NS
 from chaos.verdict.stats import quantile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from chaos.model.event import Event
     from chaos.verdict.flows import Unit
     from chaos.verdict.history import History
     from chaos.verdict.rules import Checks
     from chaos.verdict.spans import FaultSpan
 
-LATE_SHARE = 0.1
-"""Generator lag and the null target's p99 may be this part of the tightest deadline."""
 STARTED = 0.99
 _IDLE = {"join": "join", "edit_ack": "edit"}
 
@@ -46,7 +45,7 @@ def line(name: str, says: str, measured: str, reason: str = "", *, phase: str = 
 
 def validity(history: History, checks: Checks, units: Mapping[str, list[Unit]]) -> Iterator[Callable[[], CheckResult]]:
     """Every line, as a call that the judge may guard by itself."""
-    yield lambda: _record(history)
+    yield lambda: _record(history, checks)
     for fault in history.faults:
         yield lambda fault=fault: _fault(fault)  # type: ignore[misc]
     if len(history.faults) < len(checks.injections):
@@ -56,7 +55,7 @@ def validity(history: History, checks: Checks, units: Mapping[str, list[Unit]]) 
     yield lambda: _baseline(history, checks, units)
     yield lambda: _samples(history, checks, units)
     yield lambda: _lag(history, checks)
-    yield lambda: _arrivals(history)
+    yield lambda: _arrivals(history, checks)
     yield lambda: _null(history, checks)
     for name, holds in sometimes.wanted(history, checks):
         reason = "" if holds else "it did not happen in this run, so the checks that need it saw nothing"
@@ -65,7 +64,15 @@ def validity(history: History, checks: Checks, units: Mapping[str, list[Unit]]) 
         )
 
 
-def _record(history: History) -> CheckResult:
+def workers(history: History, checks: Checks) -> tuple[str, ...]:
+    """The load's workers that must have left a record: those of the plan, and those that the conductor started."""
+    told = [event.value for event in history.facts.get("workers", ()) if isinstance(event.value, list)]
+    started = (str(name) for names in told for name in names)
+    return tuple(dict.fromkeys((*(checks.load.worker_names if checks.load else ()), *started)))
+
+
+def _record(history: History, checks: Checks) -> CheckResult:
+    gone = [name for name in workers(history, checks) if name not in history.last_ns]
     phases = {span.phase for span in history.phases}
     absent = [phase.value for phase in (Phase.BASELINE, Phase.FINAL, Phase.END) if phase not in phases]
     reason = ""
@@ -75,6 +82,8 @@ def _record(history: History) -> CheckResult:
         reason = f"{history.malformed} rows of the record are not understood"
     elif absent:
         reason = f"the run never got to: {', '.join(absent)}"
+    elif gone:
+        reason = f"there is no record of {', '.join(gone)}"
     return line("record", "the record is whole", f"{len(history.events)} events", reason, judged=len(history.events))
 
 
@@ -136,44 +145,71 @@ def _samples(history: History, checks: Checks, units: Mapping[str, list[Unit]]) 
 
 
 def _lag(history: History, checks: Checks) -> CheckResult:
-    limit = LATE_SHARE * tightest_s(checks.bounds)
     planned = [op.begin for op in history.of("join") if op.begin.intended_ns]
-    if not planned:
-        planned = [op.begin for op in history.of("edit") if op.begin.intended_ns]
-    late = sorted((event.t_ns - event.intended_ns) / NS for event in planned)
-    return _fast("generator", "the load came on time", late, limit, "the load came late: the machine was too slow")
+    edits = [op.begin for op in history.of("edit") if op.begin.intended_ns]
+    # Who has nobody that joins is judged by its editors.
+    joining = {event.worker for event in planned}
+    begun = planned + [event for event in edits if event.worker not in joining]
+    expecting = [name for name, told in _told(history).items() if told.get("planned") != 0]
+    return _fast(
+        "generator", "the load came on time", begun, expecting, checks, "the load came late: the machine was too slow"
+    )
 
 
 def _null(history: History, checks: Checks) -> CheckResult:
-    limit = LATE_SHARE * tightest_s(checks.bounds)
-    answers = [event for event in history.facts.get("null", ()) if event.type == "ok" and event.intended_ns]
-    answers += [op.end for op in history.of("null") if op.end is not None and op.outcome == "ok" and op.end.intended_ns]
-    took = sorted((event.t_ns - event.intended_ns) / NS for event in answers)
+    answers = null_answers(history)
     reason = "a target that does nothing was slow: the machine, not the stack"
-    return _fast("null-target", "our own machine stayed quick", took, limit, reason)
+    return _fast("null-target", "our own machine stayed quick", answers, workers(history, checks), checks, reason)
 
 
-def _fast(name: str, says: str, seconds: list[float], limit: float, reason: str) -> CheckResult:
-    if not seconds:
-        return line(name, says, "no samples", "nothing was recorded to tell by")
-    p99 = quantile(seconds, 0.99)
-    measured = f"p99 {max(0.0, p99) * 1000:.0f} ms of {limit * 1000:.0f} ms allowed, n = {len(seconds)}"
-    return line(name, says, measured, reason if p99 > limit else "", judged=len(seconds))
+def _fast(
+    name: str, says: str, events: list[Event], expecting: Iterable[str], checks: Checks, reason: str
+) -> CheckResult:
+    """Each worker must have been quick: one that is slow is not made up for by the others."""
+    limit = allowed_s(checks.bounds)
+    took: dict[str, list[float]] = {worker: [] for worker in expecting}
+    for event in events:
+        took.setdefault(event.worker, []).append((event.t_ns - event.intended_ns) / NS)
+    empty = [worker for worker, seconds in took.items() if not seconds]
+    if empty or not took:
+        by = f" by {', '.join(empty)}" if len(took) > 1 else ""
+        return line(name, says, "no samples", f"nothing was recorded{by} to tell by")
+    p99, slowest = max((quantile(sorted(seconds), 0.99), worker) for worker, seconds in took.items())
+    who = f" by {slowest}, the slowest of {len(took)} workers" if len(took) > 1 else ""
+    measured = f"p99 {max(0.0, p99) * 1000:.0f} ms{who} of {limit * 1000:.0f} ms allowed, n = {len(events)}"
+    return line(name, says, measured, reason if p99 > limit else "", judged=len(events))
 
 
-def _arrivals(history: History) -> CheckResult:
+def _told(history: History) -> dict[str, dict[str, Any]]:
+    """Per worker, what it says was due. At its end a load knows how many were due by then: the last word counts."""
+    events = history.facts.get("arrivals", ())
+    return {event.worker: event.value for event in events if isinstance(event.value, dict)}
+
+
+def _arrivals(history: History, checks: Checks) -> CheckResult:
     says = "all who were planned came"
-    # A load that knows at its end how many were due by then says so again: the last word counts.
-    told = [event.value for event in history.facts.get("arrivals", ()) if isinstance(event.value, dict)] or [{}]
-    planned, start, until = (told[-1].get(name) for name in ("planned", "start_ns", "until_ns"))
-    if not (isinstance(planned, int) and isinstance(start, int) and isinstance(until, int)):
-        return line("arrivals", says, "no samples", "the load did not say what it planned")
+    told = _told(history)
+    silent = [name for name in workers(history, checks) if name not in told]
+    shares = [share for one in told.values() if (share := _share(one)) is not None]
+    if silent or not shares or len(shares) < len(told):
+        who = f": {', '.join(silent)}" if told and silent else ""
+        return line("arrivals", says, "no samples", f"the load did not say what it planned{who}")
+    if len({start for _, start, _ in shares}) > 1:
+        return line("arrivals", says, "no samples", "the workers of the load did not begin at the same moment")
     final = history.span(Phase.FINAL)
     end = final.start_ns if final else history.end_ns
-    due = _due(planned, start, until, end)
+    due = sum(_due(planned, start, until, end) for planned, start, until in shares)
     came = _came(history)
     reason = "" if came >= math.floor(STARTED * due) else "the load did not start all of its users"
     return line("arrivals", says, f"{came} of {math.ceil(due)} or more", reason, judged=came)
+
+
+def _share(told: Mapping[str, Any]) -> tuple[int, int, int] | None:
+    """How many were due, from when, until when; None where it does not say."""
+    planned, start, until = (told.get(name) for name in ("planned", "start_ns", "until_ns"))
+    if isinstance(planned, int) and isinstance(start, int) and isinstance(until, int):
+        return planned, start, until
+    return None
 
 
 def _due(planned: int, start: int, until: int, end: int) -> float:

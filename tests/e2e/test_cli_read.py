@@ -41,6 +41,8 @@ def test_plan_shows_what_a_run_would_do_and_starts_nothing(tmp_path: Path, monke
     assert plan["seed"] == 7
     assert plan["injections"][0]["undo"]
     assert "staging-only" not in json.dumps(plan)
+    assert "load played by" not in text
+    assert "load played by 3 workers" in call("plan", "network_congestion", "--set", "load.workers=3").stdout
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from chaos.errors import UsageError
-from chaos.experiment.overrides import Overrides, parse_sets, settings_of
+from chaos.experiment.overrides import Overrides, apply, parse_sets, settings_of
+from chaos.model.experiment import Experiment, LoadSpec
 from chaos.model.stack import StackSpec
 
 SPEC = StackSpec(stack="embedded", services={}, settings={"mutant": "", "secret": "x"})
@@ -70,3 +71,11 @@ def test_a_stack_without_settings_says_so() -> None:
     with pytest.raises(UsageError) as caught:
         settings_of(StackSpec(stack="a", services={}), parse_sets(["a.b=c"]))
     assert caught.value.hint == "it has no settings"
+
+
+def test_values_of_a_load_must_go_together() -> None:
+    """Fewer rooms than the file's workers can share are refused, in the words of the command line."""
+    experiment = Experiment(file="e.json", title="t", document={}, load=LoadSpec(documents=1, workers=4))
+    assert apply(experiment, parse_sets(["load.rooms=3"])).load == LoadSpec(documents=1, rooms=3, workers=4)
+    with pytest.raises(UsageError, match=r"--set load.rooms=2: workers must be at most 3, not 4"):
+        apply(experiment, parse_sets(["load.rooms=2"]))

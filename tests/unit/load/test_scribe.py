@@ -8,9 +8,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.load.client import WindowStats
 from chaos.load.observer import digest, splice
 from chaos.load.scribe import Scribe
+from chaos.load.seconds import WindowStats
 from chaos.record import Recorder, read_log
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import chaos.engine.session as sessions
 from chaos.errors import UsageError
-from chaos.load.client import WindowStats
+from chaos.load.seconds import WindowStats
 from probes.slo import NoSamples, latency_ms, success_rate
 
 
@@ -27,7 +27,7 @@ class FakeLoad:
 
 def running(monkeypatch: pytest.MonkeyPatch, ok: int, bad: int, ms: list[float]) -> FakeLoad:
     load = FakeLoad(ok, bad, ms)
-    monkeypatch.setattr(sessions, "current", lambda: SimpleNamespace(load=load))
+    monkeypatch.setattr(sessions, "current", lambda: SimpleNamespace(load=SimpleNamespace(seconds=load)))
     return load
 
 
