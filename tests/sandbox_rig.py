@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 import pytest
 from http_node import write_node
 
+from chaos.engine import injector
 from chaos.model.link import LinkEffect
 from chaos.runtimes import control, docker_net, docker_shape, launch, process, sandbox
 from chaos.runtimes.process import start_stack
@@ -35,6 +36,8 @@ AS_USER = ("setpriv", "--bounding-set=-sys_admin,-net_admin,-net_raw", "--inh-ca
 LEASE_S = 900.0 if EMULATED else 30.0
 SLACK = 3.0 if EMULATED else 1.0
 """How much more than asked for a packet may wait."""
+PACE = 12.0 if EMULATED else 1.0
+"""How much longer a fault lasts, so that a look at it comes in time."""
 PATIENCE_S = 100.0 if EMULATED else 10.0
 """How long one answer may take."""
 LOCAL = "127.0.0.1"
@@ -103,6 +106,7 @@ def boxed_stack(folder: Path) -> Iterator[RunningStack]:
     with pytest.MonkeyPatch.context() as patch:
         if EMULATED:
             patch.setattr(launch, "START_S", 300.0)
+            patch.setattr(injector, "LEASE_S", LEASE_S)
             patch.setattr(process, "LINKS_S", PATIENCE_S)
             patch.setattr(process, "RELEASE_S", PATIENCE_S)
             patch.setitem(control.call.__kwdefaults__ or {}, "timeout_s", PATIENCE_S)
