@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 EXPERIMENT ?= experiments/network_congestion.json
 TESTS ?=
 
-.PHONY: help venv demo test test-deps test-quick test-thorough test-backends test-netem test-clean-runs test-kill-shipped test-mutants soak lint bench bench-netem lock clean
+.PHONY: help venv demo test test-deps test-quick test-thorough test-backends test-netem trust test-kill-shipped soak lint bench bench-netem lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -40,11 +40,8 @@ test-backends: venv ## only the tests against real third-party servers (need nod
 test-netem: venv ## network faults on a real Debian kernel with netem, in qemu (TEST_DEPS=yes installs what it takes)
 	@VENV=$(VENV) .ci/netem
 
-test-clean-runs: venv ## 20 runs of each shipped experiment on a healthy stack; resumable, about four hours
-	$(BIN)/python -m tests.longer.clean_runs
-
-test-mutants: venv ## every mutant of the embedded stack must fail its check; resumable, about half an hour
-	$(BIN)/python -m tests.longer.mutants
+trust: venv ## every mutant of the embedded stack five times, 100 clean runs, equals compared; resumable, about four hours
+	$(BIN)/chaos trust --times 5 --clean 100 --steady 6
 
 soak: venv ## kills at every step of every fault, then 200 at random, on processes and containers; prints what is left: 0
 	$(BIN)/python -m tests.longer.kill_soak --matrix

@@ -2,6 +2,14 @@
 
 The link proxy's are measured on a stream, where a loss is a stall for every segment that is lost; the kernel's, in the
 network namespaces of two containers, on single datagrams and on a live connection.
+
+- *delay*: the median round trip less that without the fault, beside twice the delay, for both ways have it.
+- *jitter*: the standard deviation of round trips that are delayed one way, beside the deviation that was asked for. A
+  trip begins when nothing of the one before is on its way: within a connection nothing overtakes, so what follows
+  sooner than the jitter feels the longer of two draws, and the spread of these is less.
+- *loss*: the share of datagrams that do not arrive, or of segments at which the stream stalled.
+- *rate*: payload a second. In the link proxy that is what is asked; the kernel counts headers too, and of a full frame
+  of 1514 bytes 1448 are payload: a ratio of 0.956 is exact.
 """
 
 from __future__ import annotations
@@ -20,7 +28,8 @@ from chaos.runtimes.carriers import survey
 SEGMENT = 1460
 SEGMENTS = 8_000
 TRIPS = 12
-JITTERED = 60
+JITTERED = 300
+"""Trips; the deviation that they show is off by 5 % itself (one standard error)."""
 DATAGRAMS = 4_000
 DELAYS_MS = (5, 50, 120)
 JITTER_MS = (50, 10)
@@ -70,8 +79,8 @@ def _kernel(there: Containers) -> list[dict[str, Any]]:
     rows = []
     with docker_rig.live_connection(there.cans, address) as sock:
 
-        def trips_ms(count: int) -> list[float]:
-            return [docker_rig.ask(sock) * 1000 for _ in range(count)]
+        def trips_ms(count: int, pause_ms: float = 0.0) -> list[float]:
+            return [docker_rig.ask(sock) * 1000 for _ in range(count) if not time.sleep(pause_ms / 1000)]
 
         base = statistics.median(trips_ms(100))
         for delay_ms in DELAYS_MS:
@@ -79,30 +88,35 @@ def _kernel(there: Containers) -> list[dict[str, Any]]:
                 rows.append(_row("delay, round trip ms", 2 * delay_ms, statistics.median(trips_ms(TRIPS)) - base, by))
         delay_ms, jitter_ms = JITTER_MS
         with _Shaped(there, LinkEffect(delay_ms=delay_ms, jitter_ms=jitter_ms, direction="forward")) as by:
-            rows.append(_row("jitter, ms", jitter_ms, _spread(trips_ms(JITTERED)), by))
+            rows.append(_row("jitter, ms", jitter_ms, _spread(trips_ms(JITTERED, 4 * jitter_ms)), by))
     for loss in LOSSES:
         with _Shaped(there, LinkEffect(loss=loss, direction="forward")) as by:
             lost = docker_rig.datagrams_lost(there.cans, DATAGRAMS)
         rows.append(_row("loss, % of datagrams", 100 * loss, 100 * lost, by))
     for rate_kbps in KERNEL_KBPS:
         with _Shaped(there, LinkEffect(rate_kbps=rate_kbps, direction="backward")) as by:
-            rows.append(_row("rate, kbit/s of payload", rate_kbps, _download_kbps(there, address, rate_kbps * 250), by))
+            rows.append(_row("rate, kbit/s of payload", rate_kbps, _download_kbps(there, address, rate_kbps * 500), by))
     return rows
 
 
 def _download_kbps(there: Containers, address: tuple[str, int], size: int) -> float:
-    """Of the second half of a download, when queues and windows are full."""
+    """Of the second half of a download, when queues and windows are full.
+
+    The kernel lets up to 64 KiB pass at once and then keeps the link busy for as long as they take: the time between
+    two arrivals is that of what came with the first of them.
+    """
     import docker_rig
 
     with docker_rig.live_connection(there.cans, address) as sock:
         sock.sendall(b"GET /bulk/%d HTTP/1.1\r\nHost: web\r\n\r\n" % size)
+        seen: list[tuple[float, int]] = []
         got = 0
-        began, at = 0.0, 0
         while got < size:
-            got += len(sock.recv(65536))
-            if not at and got >= size / 2:
-                began, at = time.perf_counter(), got
-        return (got - at) / 125 / (time.perf_counter() - began)
+            came = len(sock.recv(1 << 20))
+            seen.append((time.perf_counter(), got))
+            got += came
+    first, last = next(one for one in seen if one[1] >= size / 2), seen[-1]
+    return (last[1] - first[1]) / 125 / (last[0] - first[0])
 
 
 class _Shaped:
@@ -123,9 +137,9 @@ class _Shaped:
 
 
 def _spread(values: list[float]) -> float:
-    """Standard deviation of a normal distribution with these quartiles: a late machine moves only the tail."""
-    lower, _, upper = statistics.quantiles(values, n=4)
-    return (upper - lower) / 1.349
+    """Standard deviation of a normal distribution with these deciles: a late machine moves only the tail."""
+    deciles = statistics.quantiles(values, n=10)
+    return (deciles[-1] - deciles[0]) / 2.563
 
 
 def _row(what: str, asked: float, measured: float, carrier: str = "proxy") -> dict[str, Any]:

@@ -7,6 +7,8 @@ import inspect
 import pkgutil
 from typing import TYPE_CHECKING, Any
 
+from chaos.experiment.thresholds import FLOWS, QUANTILES
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -23,6 +25,16 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "probes": ("name", "says"),
     "experiments": ("name", "stack", "faults", "title"),
 }
+
+OBJECTIVES = (
+    ("", "FLOW.success", "slo", f"who is served in time; FLOW: {', '.join(FLOWS)}"),
+    ("", f"FLOW.{'|'.join(QUANTILES)}", "slo", "how long it takes"),
+    ("", "FLOW.p95.effect", "slo", "how many times as long while an interleaved fault is on"),
+    ("", "FLOW.success.effect", "slo", "how many points more fail while an interleaved fault is on"),
+    ("", "recovery", "recovery", "it comes back after the heal"),
+    ("", "convergence", "recovery", "copies of a document agree after the heal"),
+)
+"""What besides the checks a threshold may name."""
 
 AS_APPLIED = "as applied"
 """A fault that applies another one needs what that one needs."""
@@ -115,9 +127,8 @@ def checks() -> list[Row]:
     """Every check of the verdict, with the word that thresholds use for it."""
     from chaos.verdict.checks import registry
 
-    return [
-        {"id": one.id, "metric": one.metric, "kind": one.kind.value, "says": one.name} for one in registry().values()
-    ]
+    checked = [(one.id, one.metric, one.kind.value, one.name) for one in registry().values()]
+    return [dict(zip(("id", "metric", "kind", "says"), row, strict=True)) for row in (*checked, *OBJECTIVES)]
 
 
 def probes() -> list[Row]:

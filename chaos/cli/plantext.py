@@ -16,7 +16,8 @@ def lines(plan: Plan) -> Iterator[str]:
     yield plan.experiment.title
     yield (
         f"stack {spec.stack} ({spec.environment or 'no environment'}) · {len(spec.regions)} regions, "
-        f"{len(spec.nodes())} nodes · seed {plan.seed} · {_seconds(plan.total_s)}{' · in a sandbox' * plan.sandbox}"
+        f"{len(spec.nodes())} nodes · seed {plan.seed} · "
+        f"{_seconds(plan.total_s)}{_longer(plan)}{' · in a sandbox' * plan.sandbox}"
     )
     if plan.experiment.load.workers > 1:
         yield f"load played by {plan.experiment.load.workers} workers, each with its own rooms and documents"
@@ -86,8 +87,15 @@ def _samplings(samplings: tuple[Sampling, ...]) -> Iterator[str]:
     yield "samples"
     for one in samplings:
         expected = "?" if one.expected < 0 else str(one.expected)
+        if one.at_most > one.expected:
+            expected += f" to {one.at_most}"
         mark = " " if one.enough else "!"
         yield f" {mark} {one.phase:<9} {one.threshold:<28} about {expected:>5} of {one.needed} needed"
+
+
+def _longer(plan: Plan) -> str:
+    most = plan.experiment.phases.extend
+    return f", {_seconds(plan.total_s + most)} at most while rules are undecided" if most else ""
 
 
 def _seconds(value: float) -> str:

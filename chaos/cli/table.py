@@ -34,6 +34,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("compare", READ, "Say what got worse from one recorded run to another."),
     Entry("export", READ, "Print the events of a recorded run as lines of JSON."),
     Entry("report", READ, "Write the reports of a recorded run again."),
+    Entry("trust", READ, "Say whether verdicts can be believed on this machine."),
     Entry("list", READ, "List what is installed: faults, checks, stacks and more."),
     Entry("schema", READ, "Print the JSON Schema of experiments."),
     Entry("stack", STACK, "Start, stop and look at a stack."),

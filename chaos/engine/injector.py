@@ -6,6 +6,7 @@ import bisect
 import contextlib
 import dataclasses
 import logging
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 class Injector:
-    """Runs faults on one stack. `tell(step, fault id, data)` hears of intent, on, bite, off and off-proof.
+    """Runs faults on one stack. `tell(step, fault id, data)` hears of intent, on, step, bite, off and off-proof.
 
     `steps` hears of the moments at which a process may die; give the ledger the same.
     """
@@ -87,8 +88,10 @@ class Injector:
         injection = self._aim(fault)
         before = fault.measure(injection)
         reach = fault.reach(injection, owned_keys(self.runtime.site))
-        words = {"name": name, "fault": fault.name, "band": fault.band, "says": fault.says()}
+        words: dict[str, Any] = {"name": name, "fault": fault.name, "band": fault.band, "says": fault.says()}
         self.ledger.intent(injection.id, f"{fault.name}: {fault.says()}", fault.undo(injection.id, self.runtime.site))
+        if (windows := fault.windows()) is not None:
+            words["windows"] = windows.model_dump()
         self.tell("intent", injection.id, words | {"duration": fault.duration})
         during: list[dict[str, Any]] = []
         try:
@@ -125,7 +128,8 @@ class Injector:
         except NoSuchTarget as error:  # the plan had candidates; by now none of them has the role
             raise CannotJudge(error.message, hint=error.hint) from error
         fault_id = f"{self.ledger.run}.{number}"
-        return Injection(id=fault_id, aim=aim, runtime=self.runtime, seed=self.seed + number, lease_s=LEASE_S)
+        seed = self.seed + number
+        return Injection(fault_id, aim, self.runtime, seed, LEASE_S, step=fault.first_step)
 
     def _hold(
         self, fault: Fault, injection: Injection, before: dict[str, Any], during: list[dict[str, Any]], began: float
@@ -140,7 +144,7 @@ class Injector:
                 during.append(fault.measure(injection))
                 self._wait(min(until, time.monotonic() + pause_s))
         evidence = fault.evidence(before, during)
-        if fault.is_on(injection.step) and self._lapsed(injection.id):
+        if fault.is_on(injection) and self._lapsed(injection.id):
             evidence = evidence.model_copy(update={"bit": False, "says": f"{evidence.says}; it ended before its time"})
         evidence = self._disturbed(injection.id, evidence)
         self.tell("bite", injection.id, evidence.model_dump())
@@ -159,21 +163,36 @@ class Injector:
         self, fault: Fault, injection: Injection, during: list[dict[str, Any]], began: float, steps: tuple[float, ...]
     ) -> Injection:
         """Take the steps of a fault until it is over; look before them, after the first and after the last."""
-        until = began + fault.duration
+        self._tell_step(fault, injection, 0.0)
         during.append(fault.measure(injection))
-        while injection.step < len(steps):
+        shown = injection.step < 0
+        while injection.step < 0 and not self._over(math.inf) and self._open(injection.id):
+            injection, began = self._turn(fault, injection, injection.step + 1), time.monotonic()
+            if injection.step < 0:
+                during.append(fault.measure(injection))
+        until = began + fault.duration
+        while 0 <= injection.step < len(steps):
             self._wait(min(until, began + steps[injection.step]))
             # What another process has healed meanwhile is not put in again.
             if self._over(until) or not self._open(injection.id):
                 return injection
             # A look may have lasted longer than a step: go on where the time is.
             due = bisect.bisect_right(steps, time.monotonic() - began)
-            injection = dataclasses.replace(injection, step=max(due, injection.step + 1))
-            fault.inject(injection)
-            if len(during) == 1 or injection.step == len(steps):
+            injection = self._turn(fault, injection, max(due, injection.step + 1))
+            if not shown and (len(during) == 1 or injection.step == len(steps)):
                 during.append(fault.measure(injection))
         self._wait(until)
         return injection
+
+    def _turn(self, fault: Fault, injection: Injection, step: int) -> Injection:
+        injection = dataclasses.replace(injection, step=step, last=injection.step)
+        turned = time.monotonic()
+        fault.inject(injection)
+        self._tell_step(fault, injection, time.monotonic() - turned)
+        return injection
+
+    def _tell_step(self, fault: Fault, injection: Injection, took_s: float) -> None:
+        self.tell("step", injection.id, {"step": injection.step, "on": fault.is_on(injection), "took_s": took_s})
 
     def _over(self, until: float) -> bool:
         return self.stop.is_set() or self._ending.is_set() or time.monotonic() >= until

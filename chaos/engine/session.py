@@ -19,8 +19,11 @@ from chaos.errors import CannotJudge, ChaosError, InternalError, StillDirty, Sto
 from chaos.faults import registry
 from chaos.load.client import Load
 from chaos.model.event import Phase, Type
+from chaos.model.experiment import LOOKS
 from chaos.record import Recorder
 from chaos.runtimes.process import attach_stack, start_stack
+from chaos.verdict.extension import still_open
+from chaos.verdict.run import load_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,6 +155,18 @@ class Session:
             self.shield.check()
             self._enter(Phase.RECOVERY, seconds)
             self.wait(seconds)
+            self._go_on(self.plan.experiment.phases.extend / (LOOKS - 1))
+
+    def _go_on(self, step_s: float) -> None:
+        """Extend the recovery phase by a step while too few samples leave its objectives open, three times at most."""
+        for _ in range(LOOKS - 1 if step_s else 0):
+            so_far = load_run(self.directory.path)
+            rules = still_open(so_far.history, so_far.checks)
+            if not rules:
+                return
+            self._record(Type.INFO, "extended", value={"seconds": step_s, "rules": list(rules)})
+            self.view.say(f"recovery goes on for {step_s:g} s: {', '.join(rules)}")
+            self.wait(step_s)
 
     def heal(self) -> None:
         """Take back everything that the ledger has open; raises `StillDirty`."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from chaoslib.exceptions import InterruptExecution
 from chaoslib.experiment import run_experiment
+from chaoslib.types import Strategy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +21,8 @@ __all__ = ["CONTROL", "InterruptExecution", "conduct"]
 def conduct(document: dict[str, Any], log: Path) -> dict[str, Any]:
     """Run an experiment through the toolkit and return its journal. Its log goes to a file, not to the terminal.
 
-    Must be called on the main thread. Rollbacks are always played, whatever the experiment's own `runtime` says
-    of strategies: what was injected is healed on every way out.
+    Must be called on the main thread. The steady state is asked for when the experiment's `runtime` says so; rollbacks
+    are always played, whatever it says: what was injected is healed on every way out.
     """
     logger = logging.getLogger("chaostoolkit")
     before, propagated = list(logger.handlers), logger.propagate
@@ -34,7 +35,9 @@ def conduct(document: dict[str, Any], log: Path) -> dict[str, Any]:
     logger.propagate = False
     settings = {"runtime": {"rollbacks": {"strategy": "always"}}}
     try:
-        journal: dict[str, Any] = run_experiment(prepared(document), settings=settings)
+        ready = prepared(document)
+        when = Strategy.from_string(ready["runtime"]["hypothesis"].get("strategy", "default"))
+        journal: dict[str, Any] = run_experiment(ready, settings=settings, strategy=when)
         return journal
     finally:
         logger.removeHandler(handler)

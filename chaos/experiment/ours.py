@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from chaos.experiment.stock import HYPOTHESIS
 from chaos.experiment.stops import parse_stop
 from chaos.experiment.suggest import did_you_mean
-from chaos.experiment.thresholds import PHASES, BadThreshold, parse_threshold
+from chaos.experiment.thresholds import EFFECTS, METRICS, PHASES, BadThreshold, parse_threshold
 from chaos.experiment.variables import fill
 from chaos.faults import registry
 from chaos.model.experiment import Experiment, Injection, LoadSpec, PhaseSpec, StopRule, Threshold
@@ -31,6 +31,7 @@ EXTENSION_KEYS = (
 )  # fmt: skip
 ASSURANCES = ("measured", "proven")
 PACKAGES = ("chaos", "probes")
+_INTERLEAVE = 'inject the fault "interleave", and name the one to measure in its `of`'
 
 
 def is_ours(document: dict[str, Any]) -> bool:
@@ -73,6 +74,7 @@ def read(report: Report, document: dict[str, Any]) -> Experiment:
     path, extension = _extension(report, document)
     for where, activity in _activities(document):
         _our_provider(report, where, activity)
+    injections = _injections(report, document)
     return Experiment(
         file=report.located.file,
         title=str(document.get("title", "")),
@@ -82,8 +84,8 @@ def read(report: Report, document: dict[str, Any]) -> Experiment:
         seed=_seed(report, path, extension),
         load=_part(report, path, extension, "load", LoadSpec),
         phases=_part(report, path, extension, "phases", PhaseSpec),
-        thresholds=_thresholds(report, path, extension),
-        injections=_injections(report, document),
+        thresholds=_thresholds(report, path, extension, windows=any(map(in_windows, injections))),
+        injections=injections,
         stop=_stops(report, path, extension),
         assurance=_assurance(report, path, extension),
         allow_whole_service=_reason(report, path, extension, "allow_whole_service"),
@@ -161,7 +163,8 @@ def _stops(report: Report, path: KeyPath, extension: dict[str, Any]) -> tuple[St
     return tuple(found)
 
 
-def _thresholds(report: Report, path: KeyPath, extension: dict[str, Any]) -> tuple[Threshold, ...]:
+def _thresholds(report: Report, path: KeyPath, extension: dict[str, Any], *, windows: bool) -> tuple[Threshold, ...]:
+    """`windows`: whether a fault of the method comes in windows, so that its effect can be measured."""
     phases = extension.get("thresholds", {})
     path = (*path, "thresholds")
     if not report.mapping(path, phases, PHASES):
@@ -173,7 +176,10 @@ def _thresholds(report: Report, path: KeyPath, extension: dict[str, Any]) -> tup
         for index, text in enumerate(rules):
             here = (*path, phase, index)
             if report.typed(here, text, str):
-                found.extend(_threshold(report, here, text, phase))
+                made = _threshold(report, here, text, phase)
+                if not windows and any(METRICS[one.metric] in EFFECTS for one in made):
+                    report.say(here, f"threshold {text!r}: no fault of the method is interleaved", _INTERLEAVE)
+                found.extend(made)
     return tuple(found)
 
 
@@ -265,7 +271,10 @@ def _injections(report: Report, document: dict[str, Any]) -> tuple[Injection, ..
         if path[0] != "method":
             continue
         if is_action(activity, "inject"):
-            found.extend(_injection(report, path, activity, fixed))
+            new = _injection(report, path, activity, fixed)
+            if any(map(in_windows, new)) and any(map(in_windows, found)):
+                report.say(path, "a second fault that is interleaved", "put it into an experiment of its own")
+            found.extend(new)
             open_since.append(path)
             injects = True
         elif is_action(activity, "recover"):
@@ -278,6 +287,11 @@ def _injections(report: Report, document: dict[str, Any]) -> tuple[Injection, ..
         path = ("rollbacks",) if "rollbacks" in document else ()
         report.say(path, "no rollback heals", f"add an action {ACTIONS}.heal to rollbacks")
     return tuple(found)
+
+
+def in_windows(injection: Injection) -> bool:
+    """Whether its fault comes in windows that are compared."""
+    return registry()[injection.fault].model_validate(injection.arguments).windows() is not None
 
 
 def _injection(

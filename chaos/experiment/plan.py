@@ -98,7 +98,7 @@ def make_plan(experiment: Experiment, spec: StackSpec, survey: Survey, *, sandbo
     site = Site(spec=spec, kernel="planned" if sandbox else "")
     planned = tuple(_planned(one, site, survey, at) for one, at in zip(aimed, starts, strict=True))
     must_be_carried(planned)
-    counted = samplings(experiment.thresholds, experiment.load, phases)
+    counted = samplings(experiment.thresholds, experiment.load, phases, experiment.phases)
     total = sum(phase.seconds for phase in phases)
     return Plan(
         experiment=experiment,
@@ -110,7 +110,7 @@ def make_plan(experiment: Experiment, spec: StackSpec, survey: Survey, *, sandbo
         samplings=counted,
         notes=(*notes, *_too_short(experiment), *_shortages(counted, experiment.assurance)),
         total_s=total,
-        horizon_s=total + SLACK_S * (1 + len(aimed)),
+        horizon_s=total + experiment.phases.extend + SLACK_S * (1 + len(aimed)),
         sandbox=sandbox,
     )
 
@@ -275,9 +275,10 @@ def _shortages(counted: Sequence[Sampling], assurance: str) -> Iterator[str]:
     for one in counted:
         where = f"{one.threshold} ({one.phase})"
         if not one.enough:
-            yield f"{where}: about {one.expected} expected, {MEASURED} needed; it will be inconclusive"
+            most = max(one.expected, one.at_most)
+            yield f"{where}: about {most} expected, {MEASURED} needed; it will be inconclusive"
         elif assurance == "proven" and not one.proven:
             yield f"{where}: no number of samples proves it"
-        elif assurance == "proven" and 0 <= one.expected < one.proven:
+        elif assurance == "proven" and 0 <= max(one.expected, one.at_most) < one.proven:
             needs = f"{one.proven} needed to prove it ({one.proven_s:g} s of {one.phase})"
-            yield f"{where}: about {one.expected} expected, {needs}"
+            yield f"{where}: about {max(one.expected, one.at_most)} expected, {needs}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from chaos.experiment.thresholds import METRICS, Dimension
+from chaos.model.experiment import PhaseSpec
 from chaos.model.plan import PlannedPhase, Sampling
 
 if TYPE_CHECKING:
@@ -21,24 +23,28 @@ CHURN_STAY_S, CHURN_REJOIN = 5.0, 0.9
 """What the load makes of the profile `churn` at least; a test holds these to the load's own."""
 
 
-def lower_bound(good: int, of: int) -> float:
-    """The lower end of the one-sided 95 % interval for a share (Wilson 1927)."""
+def lower_bound(good: int, of: int, z: float = Z) -> float:
+    """The lower end of the one-sided interval for a share (Wilson 1927), of 95 % by default."""
     share = good / of
-    middle = share + Z * Z / (2 * of)
-    spread = Z * math.sqrt(share * (1 - share) / of + Z * Z / (4 * of * of))
-    return (middle - spread) / (1 + Z * Z / of)
+    middle = share + z * z / (2 * of)
+    spread = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
+    return (middle - spread) / (1 + z * z / of)
 
 
-def proving(share: float, failures: int = 0) -> int:
-    """The fewest instances, `failures` of them bad, whose lower bound reaches the share; 0 where none does."""
+def proving(share: float, failures: int = 0, looks: int = 1) -> int:
+    """The fewest instances, `failures` of them bad, whose lower bound reaches the share; 0 where none does.
+
+    `looks`: how often they may be looked at, with 5 % over all looks together.
+    """
     if share >= 1:
         return 0
+    z = NormalDist().inv_cdf(1 - 0.05 / looks) if looks > 1 else Z
     low, high = failures, failures + 1
-    while lower_bound(high - failures, high) < share:
+    while lower_bound(high - failures, high, z) < share:
         low, high = high, high * 2
     while high - low > 1:
         middle = (low + high) // 2
-        if lower_bound(middle - failures, middle) < share:
+        if lower_bound(middle - failures, middle, z) < share:
             low = middle
         else:
             high = middle
@@ -69,8 +75,11 @@ def expected(load: LoadSpec, seconds: float) -> dict[str, int]:
     return {flow: int(rate * seconds) for flow, rate in rates(load).items()}
 
 
-def samplings(thresholds: Sequence[Threshold], load: LoadSpec, phases: Sequence[PlannedPhase]) -> tuple[Sampling, ...]:
-    """For each threshold on a flow: what it will have and what it needs."""
+def samplings(
+    thresholds: Sequence[Threshold], load: LoadSpec, phases: Sequence[PlannedPhase], lengths: PhaseSpec | None = None
+) -> tuple[Sampling, ...]:
+    """For each threshold on a flow: what it will have and what it needs; `lengths` say how much longer it may take."""
+    lengths = lengths or PhaseSpec()
     per_second = rates(load)
     found = []
     for threshold in thresholds:
@@ -80,15 +89,18 @@ def samplings(thresholds: Sequence[Threshold], load: LoadSpec, phases: Sequence[
         share = threshold.value if part == "success" else int(part[1:]) / 100
         seconds = sum(phase.seconds for phase in phases if threshold.phase in {phase.name, "run"})
         rate = per_second.get(flow)
-        proven = proving(share)
+        looks = lengths.looks(threshold.phase)
+        longer = seconds + (lengths.extend if looks > 1 else 0)
+        proven = proving(share, 0, looks)
         found.append(
             Sampling(
                 threshold=threshold.text,
                 phase=threshold.phase,
                 expected=-1 if rate is None else int(rate * seconds),
+                at_most=-1 if rate is None else int(rate * longer),
                 needed=MEASURED,
                 proven=proven,
-                proven_one_failure=proving(share, 1),
+                proven_one_failure=proving(share, 1, looks),
                 proven_s=math.ceil(proven / rate) if rate else 0.0,
                 place=threshold.place,
             )

@@ -1,7 +1,7 @@
-"""The words of a threshold: METRIC OP NUMBER [%|ms|s], for example `join.success >= 99%`.
+"""The words of a threshold: METRIC OP NUMBER [%|ms|s|x|points], for example `join.success >= 99%`.
 
-Values are normalised: shares to 0..1, durations to seconds, counts stay. A rule that would pass when users suffer
-(`join.success <= 99%`) is refused, because it is always a slip.
+Values are normalised: shares and points to 0..1, durations to seconds, counts and ratios stay. A rule that would pass
+when users suffer (`join.success <= 99%`) is refused, because it is always a slip.
 """
 
 from __future__ import annotations
@@ -56,11 +56,20 @@ class Dimension(enum.StrEnum):
     LATENCY = "latency"
     COUNT = "count"
     DURATION = "duration"
+    RATIO = "ratio"
+    """How many times as long, with a fault as without it."""
+    POINTS = "difference"
+    """Of two shares."""
 
+
+EFFECTS = frozenset({Dimension.RATIO, Dimension.POINTS})
+"""Of an interleaved fault, on those whom it reaches."""
 
 METRICS: dict[str, Dimension] = (
     {f"{flow}.success": Dimension.SHARE for flow in FLOWS}
     | {f"{flow}.{quantile}": Dimension.LATENCY for flow in FLOWS for quantile in QUANTILES}
+    | {f"{flow}.p95.effect": Dimension.RATIO for flow in FLOWS}
+    | {f"{flow}.success.effect": Dimension.POINTS for flow in FLOWS}
     | dict.fromkeys(COUNTS, Dimension.COUNT)
     | dict.fromkeys(DURATIONS, Dimension.DURATION)
 )
@@ -70,6 +79,8 @@ PATTERN = (
     r"^\s*(?:"
     r"(?:join|rejoin|resume|leave|say|edit_ack)\.success\s*(?:>=|>|==)\s*(?:(?:100(?:\.0+)?|\d{1,2}(?:\.\d+)?)\s*%|0?\.\d+|0|1(?:\.0+)?)"
     r"|(?:join|rejoin|resume|leave|say|edit_ack)\.p(?:50|90|95|99)\s*(?:<=|<|==)\s*\d+(?:\.\d+)?\s*(?:ms|s)"
+    r"|(?:join|rejoin|resume|leave|say|edit_ack)\.p95\.effect\s*(?:<=|<)\s*[1-9]\d*(?:\.\d+)?\s*(?:x|×)"
+    r"|(?:join|rejoin|resume|leave|say|edit_ack)\.success\.effect\s*(?:<=|<)\s*\d+(?:\.\d+)?\s*points?"
     r"|(?:" + "|".join(re.escape(name) for name in COUNTS) + r")\s*(?:<=|<|==)\s*\d+"
     r"|(?:recovery|convergence)\s*(?:<=|<|==)\s*\d+(?:\.\d+)?\s*(?:ms|s)"
     r")\s*$"
@@ -78,7 +89,7 @@ PATTERN = (
 
 _MISTAKEN = {"=": "==", "=>": ">=", "=<": "<=", "≥": ">=", "≤": "<=", "===": "=="}
 _PARTS = re.compile(
-    r"\s*(?P<metric>[^\s<>=!≤≥]*)\s*(?P<op>[<>=!≤≥]*)\s*(?P<number>[^\s%a-zA-Z]*)\s*(?P<unit>.*?)\s*\Z", re.DOTALL
+    r"\s*(?P<metric>[^\s<>=!≤≥]*)\s*(?P<op>[<>=!≤≥]*)\s*(?P<number>[^\s%a-zA-Z×]*)\s*(?P<unit>.*?)\s*\Z", re.DOTALL
 )
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+")
 _UNITS = {
@@ -86,12 +97,16 @@ _UNITS = {
     Dimension.LATENCY: {"ms": 0.001, "s": 1.0},
     Dimension.DURATION: {"ms": 0.001, "s": 1.0},
     Dimension.COUNT: {"": 1.0},
+    Dimension.RATIO: {"x": 1.0, "×": 1.0},
+    Dimension.POINTS: {"point": 0.01, "points": 0.01},
 }
 _SAY_UNIT = {
     Dimension.SHARE: "a share is written as 99% or 0.99",
     Dimension.LATENCY: "a time takes ms or s",
     Dimension.DURATION: "a time takes ms or s",
     Dimension.COUNT: "a count takes no unit",
+    Dimension.RATIO: "how many times as long is written as 1.5x",
+    Dimension.POINTS: "a difference of shares is written as 1 point",
 }
 
 
@@ -118,6 +133,8 @@ def parse_threshold(text: str, phase: str, place: Place | None = None) -> Thresh
     value = value_of(dimension, found)
     if dimension is Dimension.DURATION and phase not in {"recovery", "run"}:
         raise BadThreshold(f"{metric} is known only after the heal", at, "put it under recovery or run")
+    if dimension in EFFECTS and phase not in {"fault", "run"}:
+        raise BadThreshold(f"{metric} is that of a fault", at, "put it under fault or run")
     named = cast("Literal['baseline', 'fault', 'recovery', 'run']", phase)
     op = cast("Literal['<', '<=', '==', '>=', '>']", found["op"])
     return Threshold(text=text.strip(), phase=named, metric=metric, op=op, value=value, place=place)
@@ -143,6 +160,8 @@ def _check_operator(dimension: Dimension, op: str, at: int) -> None:
     if op in worse:
         turned = op.translate(str.maketrans("<>", "><"))
         raise BadThreshold(f"{op} would pass when users suffer", at, f"did you mean {turned}?")
+    if op == "==" and dimension in EFFECTS:
+        raise BadThreshold("an effect is known within an interval only", at, "did you mean <=?")
 
 
 def value_of(dimension: Dimension, found: re.Match[str]) -> float:
@@ -156,6 +175,8 @@ def value_of(dimension: Dimension, found: re.Match[str]) -> float:
     value = round(plain * factor, 12)
     if dimension is Dimension.SHARE and value > 1:
         raise BadThreshold(f"{number}{unit} is more than everybody", at, "" if unit else f"did you mean {number}%?")
+    if dimension is Dimension.RATIO and value < 1:
+        raise BadThreshold(f"{number}{unit} would ask a fault to do good", at, "1x is: not slower at all")
     if dimension is Dimension.COUNT and not value.is_integer():
         raise BadThreshold("a count is a whole number", at)
     return value

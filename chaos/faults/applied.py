@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from chaos.faults import registry
 from chaos.faults.base import Fault, Injection
 from chaos.model.carrier import Ask
-from chaos.model.fault import Reach, Undo
+from chaos.model.fault import Evidence, Reach, Undo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,3 +73,45 @@ class Applied(Fault):
     def measure(self, injection: Injection) -> dict[str, Any]:
         """The applied fault's figures, and the step in which they were taken."""
         return {**self.acting.measure(injection), "step": injection.step}
+
+
+class Turned(Applied):
+    """Another fault that is on in some steps and off in the others; `is_on` says in which."""
+
+    @model_validator(mode="after")
+    def _can_be_applied(self) -> Turned:
+        self.made()
+        return self
+
+    @property
+    def acting(self) -> Fault:
+        """What comes and goes."""
+        return self.made()
+
+    def inject(self, injection: Injection) -> None:
+        """Put the other fault in, or take it out; what is so already stays so."""
+        on = self.is_on(injection)
+        was = injection.last is not None and self.is_on(dataclasses.replace(injection, step=injection.last))
+        if on and not was:
+            self.acting.inject(injection)
+        elif was and not on:
+            injection.runtime.release(injection.id)
+
+    def measure(self, injection: Injection) -> dict[str, Any]:
+        """The other fault's figures, and whether it was meant to be on."""
+        return {**super().measure(injection), "on": self.is_on(injection)}
+
+    def evidence(self, before: Mapping[str, Any], during: Sequence[Mapping[str, Any]]) -> Evidence:
+        """It bit if the other fault bit while it was on, and was gone when it was off."""
+        acting = self.acting
+        on = [figures for figures in during if figures["on"]]
+        off = [figures for figures in during if not figures["on"]]
+        proof = acting.evidence(before, on)
+        gone = acting.healed(before, off[0]) if off else Evidence(bit=True, says="never seen off")
+        says = f"on: {proof.says}; off: {gone.says}"
+        measured = proof.measured | {"looks_on": len(on), "looks_off": len(off)}
+        return Evidence(bit=proof.bit and not gone.bit, says=says, measured=measured)
+
+    def healed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Evidence:
+        """It is gone if the other fault is."""
+        return self.acting.healed(before, after)

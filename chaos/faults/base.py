@@ -15,7 +15,7 @@ from pydantic import Field
 from chaos.errors import StackFailed
 from chaos.faults.targets import Aim, reach, resolve
 from chaos.model.carrier import Ask
-from chaos.model.fault import Evidence, Reach, Target, Undo
+from chaos.model.fault import Evidence, Reach, Target, Undo, Windows
 from chaos.model.link import LinkEffect
 from chaos.model.stack import Frozen
 from chaos.runtimes.base import Shaping
@@ -40,7 +40,9 @@ class Injection:
     seed: int
     lease_s: float
     step: int = 0
-    """How many of the fault's `steps` have been taken."""
+    """How many of the fault's `steps` have been taken; below 0: it is being looked at before they begin."""
+    last: int | None = None
+    """`step` as it was when `inject` was called before; None: it was not. A slow look may skip steps."""
 
     @property
     def site(self) -> Site:
@@ -63,6 +65,8 @@ class Fault(Frozen):
     """Its colour on plots, `#rrggbb`."""
     needs: ClassVar[tuple[type, ...]]
     """Protocols of `chaos.runtimes.base` that the runtime must have."""
+    first_step: ClassVar[int] = 0
+    """The step that it begins with. Those below 0 last as long as a look at each takes, before the duration begins."""
     on_links: ClassVar[bool] = False
     """Whether it hits the aim's links rather than its nodes."""
 
@@ -122,9 +126,13 @@ class Fault(Frozen):
         """Seconds after the injection at which `inject` is called again, with `injection.step` counted up; rising."""
         return ()
 
-    def is_on(self, step: int) -> bool:  # noqa: ARG002 - for those that have some
-        """Whether it holds leases after so many steps."""
+    def is_on(self, injection: Injection) -> bool:  # noqa: ARG002 - for those that have some
+        """Whether it holds leases after the injection's steps."""
         return True
+
+    def windows(self) -> Windows | None:
+        """That its steps are windows to be compared; None: they are not."""
+        return None
 
     def shape(self, injection: Injection) -> None:
         """Put its effect on the links of the aim."""

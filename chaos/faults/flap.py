@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from chaos.faults.applied import Applied
-from chaos.model.fault import Evidence
+from chaos.faults.applied import Turned
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from chaos.faults.base import Fault, Injection
+    from chaos.faults.base import Injection
 
 
-class Flap(Applied):
+class Flap(Turned):
     """Another fault, on for a share of each period and off for the rest; the seed varies the moments."""
 
     name: ClassVar[str] = "flap"
@@ -25,16 +22,6 @@ class Flap(Applied):
     period: float = Field(ge=0.1, le=3600, examples=[4], description="Seconds from one start to the next.")
     duty: float = Field(0.5, gt=0, lt=1, description="Share of a period in which the fault is on.")
     spread: float = Field(0.0, ge=0, le=0.5, description="Each on and each off lasts up to this share longer or less.")
-
-    @model_validator(mode="after")
-    def _can_be_applied(self) -> Flap:
-        self.made()
-        return self
-
-    @property
-    def acting(self) -> Fault:
-        """What comes and goes."""
-        return self.made()
 
     def says(self) -> str:
         """The other fault, and its rhythm."""
@@ -51,31 +38,9 @@ class Flap(Applied):
                 return tuple(found)
             found.append(at)
 
-    def is_on(self, step: int) -> bool:
+    def is_on(self, injection: Injection) -> bool:
         """It begins on, and each step turns it over."""
-        return step % 2 == 0
-
-    def inject(self, injection: Injection) -> None:
-        """Put the other fault in, or take it out."""
-        if self.is_on(injection.step):
-            self.acting.inject(injection)
-        else:
-            injection.runtime.release(injection.id)
-
-    def evidence(self, before: Mapping[str, Any], during: Sequence[Mapping[str, Any]]) -> Evidence:
-        """It bit if the other fault bit while it was on, and was gone when it was off."""
-        acting = self.acting
-        on = [figures for figures in during if self.is_on(figures["step"])]
-        off = [figures for figures in during if not self.is_on(figures["step"])]
-        proof = acting.evidence(before, on)
-        gone = acting.healed(before, off[0]) if off else Evidence(bit=True, says="never seen off")
-        says = f"on: {proof.says}; off: {gone.says}"
-        measured = proof.measured | {"looks_on": len(on), "looks_off": len(off)}
-        return Evidence(bit=proof.bit and not gone.bit, says=says, measured=measured)
-
-    def healed(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Evidence:
-        """It is gone if the other fault is."""
-        return self.acting.healed(before, after)
+        return injection.step % 2 == 0
 
 
 fault = Flap

@@ -13,6 +13,7 @@ from chaos.load.fresh import EVERY_S, FreshReader
 from chaos.load.hold import Hold
 from chaos.load.observer import DocumentWatcher, RoomWatcher
 from chaos.load.participant import Rooms
+from chaos.load.patient import Patient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +43,15 @@ class Crowd:
         if self.rooms is not None:
             self.rooms.look = self._look
         self.crushes = [Crush(world, meetings, one.room, one.limit) for one in plan.limited] if meetings else []
+        self.patients = list(self._patients())
         self.fresh = dict(self._fresh())
         self._doors()
+
+    def _patients(self) -> Iterator[Patient]:
+        rooms = tuple(dict.fromkeys(watcher.plan.key for watcher in self.room_watchers))
+        if rooms and self.world.meetings and self.world.load.participants:
+            for region in self.world.meetings.regions:
+                yield Patient(self.world, self.world.meetings, region, rooms)
 
     def _fresh(self) -> Iterator[tuple[str, FreshReader]]:
         documents = sorted({editor.document for editor in self.editors})
@@ -70,6 +78,7 @@ class Crowd:
             *(watcher.run() for watcher in self.room_watchers),
             *(watcher.run() for watcher in self.document_watchers),
             *(crush.run() for crush in self.crushes),
+            *(patient.run() for patient in self.patients),
             *(editor.run() for editor in self.editors),
             *(reader.run() for reader in self.fresh.values()),
         ):

@@ -11,6 +11,10 @@ from chaos.model.verdict import Place
 
 Seconds = float
 
+LOOKS = 4
+"""How often objectives are looked at where `phases.extend` allows more load: at the end of the recovery phase, and
+after each third of the extension. Each look may err with 5 % / 4 (Bonferroni), so all of them together with 5 %."""
+
 
 class LoadSpec(Frozen):
     """Who comes, how often, and how they behave. Counts are concurrent users."""
@@ -80,6 +84,13 @@ class PhaseSpec(Frozen):
     baseline: Seconds = Field(6.0, ge=2)
     recovery: Seconds = Field(13.0, ge=2)
     """Load stays on this long after the heal. Recovery is 10 good seconds in a row: less than 10 cannot show it."""
+    extend: Seconds = Field(0.0, ge=0, le=300)
+    """How much longer the recovery phase may go on, in thirds, while too few samples leave its objectives, or those of
+    the run, undecided; 0: never. Their bounds are then those of four looks: 98.75 % instead of 95 %."""
+
+    def looks(self, phase: str) -> int:
+        """How often objectives of this phase may be looked at before they are decided."""
+        return LOOKS if self.extend and phase in {"recovery", "run"} else 1
 
 
 class Threshold(Frozen):

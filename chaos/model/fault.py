@@ -25,6 +25,14 @@ class Target(Frozen):
     pick: Literal["one", "minority", "majority", "all"] | None = None
 
 
+class Windows(Frozen):
+    """That a fault comes in windows to be compared: pairs of steps, in one of which it is on and in the other off."""
+
+    pairs: int
+    settle_s: float
+    """Seconds at the start of each window that do not count."""
+
+
 class Reach(Frozen):
     """What a fault touches, resolved: an instance of a check that meets it may be excused."""
 

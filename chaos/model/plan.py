@@ -72,6 +72,8 @@ class Sampling(Frozen):
     phase: str
     expected: int
     """Instances that the load should give; -1: it depends on what the fault does."""
+    at_most: int = -1
+    """The same if the phase goes on for as long as it may (`phases.extend`)."""
     needed: int
     """Instances that `assurance: measured` asks for."""
     proven: int
@@ -84,7 +86,7 @@ class Sampling(Frozen):
     @property
     def enough(self) -> bool:
         """Whether `measured` can be reached."""
-        return self.expected < 0 or self.expected >= self.needed
+        return self.expected < 0 or max(self.expected, self.at_most) >= self.needed
 
 
 class Plan(Frozen):
@@ -104,7 +106,7 @@ class Plan(Frozen):
     total_s: Seconds = 0.0
     """From the load's start to the end of recovery."""
     horizon_s: Seconds = 0.0
-    """How far arrivals are planned: the total, with room for proofs and slow heals."""
+    """How far arrivals are planned: the total, with room for an extension, proofs and slow heals."""
     sandbox: bool = False
     """Everything of the run lives in a private network."""
     versions: dict[str, str] = Field(default_factory=dict)

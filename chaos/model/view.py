@@ -13,7 +13,7 @@ class View(Protocol):
         """A phase begins and is meant to last `seconds` (0: not known)."""
 
     def fault(self, kind: str, data: dict[str, Any]) -> None:
-        """A step of a fault: intent, on, bite, off, off-proof; `data` as in its event, with its `id`."""
+        """A step of a fault: intent, on, step, bite, off, off-proof; `data` as in its event, with its `id`."""
 
     def second(self, data: dict[str, Any]) -> None:
         """What the load did in one second: flows by region, live counts, last happenings."""

@@ -217,4 +217,11 @@ def _notes(history: History) -> list[str]:
     notes = [f"The record {wrong}." for wrong in history.damage]
     if history.malformed:
         notes.append(f"{count(history.malformed, 'row')} of the record could not be read as events.")
+    more = [event.value["seconds"] for event in history.facts.get("extended", ()) if _says_seconds(event.value)]
+    if more:
+        notes.append(f"Recovery went on for {sum(more):g} s more, since too few samples left rules of it undecided.")
     return notes
+
+
+def _says_seconds(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("seconds"), int | float)

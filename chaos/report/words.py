@@ -173,7 +173,7 @@ def _sentence(check: CheckResult) -> str:
     doing = BROKEN_FLOWS.get(flow)
     when = {"baseline": " before the fault", "fault": " during the fault", "recovery": " after the heal"}
     if doing and what:
-        trouble = "failed too often" if what == "success" else "was too slow"
+        trouble = "failed too often" if what.startswith("success") else "was too slow"
         return f"{doing.capitalize()} {trouble}{when.get(check.phase, '')}."
     return f"{pretty(check.name)} was not met."
 

@@ -12,13 +12,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import heapq
+import itertools
 import random
 import socket
 import struct
-from collections import deque
 from typing import NamedTuple
 
 from chaos.model.link import LinkEffect
+from chaos.runtimes.flows import Flows
 from chaos.runtimes.shaping import Chain, delay_s
 
 NETLINK_NETFILTER = 12
@@ -31,8 +33,8 @@ FAIL_OPEN, WHOLE = 1, 4
 """A full queue lets packets pass; packets are not cut to segments first."""
 PACKET_HEADER, VERDICT_HEADER, PAYLOAD = 1, 2, 10
 COPY_PACKET = 2
-HEADER_BYTES = 20
-"""As much of each packet as tells its length."""
+HEADER_BYTES = 64
+"""As much of each packet as tells its length and its flow: the longest IPv4 header, and two ports."""
 BUFFER = 8 << 20
 LENGTH = 16384
 DROP, ACCEPT = 0, 1
@@ -103,11 +105,22 @@ class Counts(NamedTuple):
         return {"stalls" if name == "dropped" else name: count for name, count in self._asdict().items()}
 
 
+class Held(NamedTuple):
+    """A packet that waits."""
+
+    due: float
+    number: int
+    """Of those that are due together the first goes first."""
+    packet: int
+    content: bytes
+    twice: bool
+
+
 class Delayer:
     """One queue, with the sockets of `open_sockets`.
 
-    Each packet waits for a draw of the delay, and overtakes another only if it is to be reordered. `resend`: packets
-    are taken from the kernel and sent again.
+    Each packet waits for a draw of the delay, and overtakes another of its flow only if it is to be reordered.
+    `resend`: packets are taken from the kernel and sent again.
     """
 
     def __init__(
@@ -126,8 +139,9 @@ class Delayer:
         self._effect = effect
         self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose
         self._chain = Chain(effect, self._random) if effect.burst_loss else None
-        self._waiting: deque[tuple[float, int, bytes, bool]] = deque()
-        self._last = 0.0
+        self._flows = Flows(lambda: delay_s(effect, self._random))
+        self._waiting: list[Held] = []
+        self._numbers = itertools.count()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._loop.add_reader(self._sock, self._read)
@@ -141,7 +155,7 @@ class Delayer:
         if self._timer is not None:
             self._timer.cancel()
         while self._waiting:
-            self._let_go(*self._waiting.popleft()[1:])
+            self._let_go(heapq.heappop(self._waiting))
         self._sock.close()
         if self._sender is not None:
             self._sender.close()
@@ -159,8 +173,14 @@ class Delayer:
                 break
             for packet, content in _packets(data):
                 self._take(now, packet, content)
-        if self._waiting and self._timer is None:
-            self._timer = self._loop.call_at(self._waiting[0][0], self._due)
+        self._arm()
+
+    def _arm(self) -> None:
+        """Ring when the first is due; one that came later may be due sooner."""
+        if self._waiting and (self._timer is None or self._waiting[0].due < self._timer.when()):
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(self._waiting[0].due, self._due)
 
     def _take(self, now: float, packet: int, content: bytes) -> None:
         """Decide what becomes of one packet."""
@@ -179,27 +199,28 @@ class Delayer:
         if self._resend:
             self._say(DROP, packet)
         if overtakes:
-            self._let_go(packet, content, twice)
+            self._let_go(Held(now, 0, packet, content, twice))
             return
-        self._last = max(self._last, now + delay_s(effect, self._random))
-        self._waiting.append((self._last, packet, content, twice))
+        heapq.heappush(self._waiting, Held(self._flows.due(now, content), next(self._numbers), packet, content, twice))
 
     def _count(self, seen: Counts) -> None:
         self.counts = Counts(*(before + now for before, now in zip(self.counts, seen, strict=True)))
 
     def _due(self) -> None:
         now = self._loop.time() + 0.0005
-        while self._waiting and self._waiting[0][0] <= now:
-            self._let_go(*self._waiting.popleft()[1:])
-        self._timer = self._loop.call_at(self._waiting[0][0], self._due) if self._waiting else None
+        while self._waiting and self._waiting[0].due <= now:
+            self._let_go(heapq.heappop(self._waiting))
+        self._timer = None
+        self._arm()
 
-    def _let_go(self, packet: int, content: bytes, twice: bool) -> None:  # noqa: FBT001 - as it waits in line
+    def _let_go(self, held: Held) -> None:
         if not self._resend:
-            self._say(ACCEPT, packet)
+            self._say(ACCEPT, held.packet)
         if self._sender is not None:
-            for _ in range(self._resend + twice):
+            target = (socket.inet_ntoa(held.content[16:20]), 0)
+            for _ in range(self._resend + held.twice):
                 with contextlib.suppress(OSError):  # a full buffer or a lost route drops packets, as it does elsewhere
-                    self._sender.sendto(content, (socket.inet_ntoa(content[16:20]), 0))
+                    self._sender.sendto(held.content, target)
 
     def _say(self, what: int, packet: int) -> None:
         verdict = _attribute(VERDICT_HEADER, struct.pack(">II", what, packet))

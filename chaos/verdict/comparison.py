@@ -1,30 +1,25 @@
 """Two records against each other: did the second get worse than the first, beyond what chance explains.
 
 Each phase of both runs is cut into ten windows, paired by their place, since the same plan sends the same users at
-the same moments; a flow that is too rare for that in every phase is compared over the whole run. Per flow the windows'
-95th percentiles are compared as ratios, and their shares of failures as differences. A regression is a ratio beyond
-the margin (1.5 by default) or a share of failures more than one point higher, by the exact sign-flip test on the ten
-differences (R. A. Fisher, The Design of Experiments, 1935), with Holm's correction over all lines. The interval holds
-90 % of the means of all subsets of the windows (J. A. Hartigan, JASA 64, 1969): no distribution is assumed. The noise
-is what the first run's own windows differ by when each is cut in two, so a reader sees what this machine can tell
-apart.
+the same moments; a flow that is too rare for that in every phase is compared over the whole run. Per flow the windows
+are compared as `chaos.verdict.pairs` says, with Holm's correction over all lines: a regression is a p95 beyond the
+margin (1.5 by default) or a share of failures more than one point higher.
 
 Checks and rules are compared by outcome: what passed and fails now is a regression.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from chaos.model.event import Phase
 from chaos.model.verdict import CheckResult, Kind, Outcome
 from chaos.verdict.flows import FLOWS, measure, within
-from chaos.verdict.stats import Interval, holm, quantile, sign_flip, subset_means
+from chaos.verdict.pairs import MARGIN, POINT, UNDECIDED, Line, Pair, failing, slower
+from chaos.verdict.stats import holm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from chaos.model.verdict import Verdict
     from chaos.verdict.flows import Unit
@@ -36,53 +31,18 @@ WINDOWS = 10
 2 ** -10 < 0.05 / 36."""
 LEAST = 5
 """Operations that each window needs in both runs for a line to be compared."""
-POINT = 0.01
-"""How much higher a share of failures may be."""
-ALPHA = 0.05
-LONGEST_S = 60.0
-"""Stands for a user who was never served: far beyond every deadline, and finite, so that a mean exists."""
-SHORTEST_S = 0.001
-"""Below a millisecond a ratio says more of the clock than of a server."""
 PHASES = ("baseline", "fault", "recovery")
 
 
-class Pair(NamedTuple):
-    """The same window of two runs: its operations in the first, and in the second."""
-
-    first: list[Unit]
-    second: list[Unit]
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One flow in one phase, by one measure, before the correction."""
+class _Compared(NamedTuple):
+    """One flow in one phase."""
 
     metric: str
     phase: str
-    before: float
-    after: float
-    differences: tuple[float, ...]
-    """Per window: logarithm of the ratio, or difference of shares."""
-    allowed: float
-    """What a difference may be."""
-    noise: float
-    """The 95 % point of the first run's differences with itself."""
-    p: float
-    """The chance of such differences if they lay at what is allowed."""
-
-    @property
-    def interval(self) -> Interval:
-        """Of the mean difference, 90 %: 5 % beyond each end."""
-        means = subset_means(self.differences)
-        return Interval(quantile(means, 0.05), quantile(means, 0.95))
-
-    @property
-    def is_ratio(self) -> bool:
-        """Whether the differences are logarithms."""
-        return self.metric.endswith(".p95")
+    line: Line
 
 
-def compare(first: RunRecord, second: RunRecord, margin: float = 1.5) -> tuple[CheckResult, ...]:
+def compare(first: RunRecord, second: RunRecord, margin: float = MARGIN) -> tuple[CheckResult, ...]:
     """Every line that could be compared, worst first within its kind; pure.
 
     Fail: a regression. Pass: shown to be within the margin. Inconclusive: neither, or one of the runs cannot be
@@ -90,9 +50,9 @@ def compare(first: RunRecord, second: RunRecord, margin: float = 1.5) -> tuple[C
     """
     verdicts = first.verdict, second.verdict
     doubts = tuple(_doubts("first", verdicts[0])) + tuple(_doubts("second", verdicts[1]))
-    lines = list(_lines(first, second, math.log(margin)))
-    adjusted = holm([line.p for line in lines])
-    flows = [_told(line, p, margin, doubts) for line, p in zip(lines, adjusted, strict=True)]
+    lines = list(_lines(first, second, margin))
+    adjusted = holm([one.line.p for one in lines])
+    flows = [_told(one, p, margin, doubts) for one, p in zip(lines, adjusted, strict=True)]
     found = (*_changed(*verdicts), *flows)
     if not lines:
         needed = f"a flow needs {LEAST} operations in each of {WINDOWS} windows of a phase, in both runs"
@@ -106,7 +66,7 @@ def _doubts(which: str, verdict: Verdict) -> Iterator[str]:
             yield f"the {which} run cannot be believed: {one.name} ({one.measured})"
 
 
-def _lines(first: RunRecord, second: RunRecord, allowed: float) -> Iterator[Line]:
+def _lines(first: RunRecord, second: RunRecord, margin: float) -> Iterator[_Compared]:
     units = measure(first.history, first.checks.bounds), measure(second.history, second.checks.bounds)
     for flow in FLOWS:
         found = {
@@ -117,8 +77,8 @@ def _lines(first: RunRecord, second: RunRecord, allowed: float) -> Iterator[Line
         if len(found) > 1:
             found.pop("run", None)
         for phase, pairs in found.items():
-            yield _line(f"{flow}.p95", phase, pairs, _p95, _log_ratio, allowed)
-            yield _line(f"{flow}.success", phase, pairs, _failures, lambda a, b: b - a, POINT)
+            yield _Compared(f"{flow}.p95", phase, slower(pairs, margin))
+            yield _Compared(f"{flow}.success", phase, failing(pairs))
 
 
 def _pairs(phase: str, first: History, units_a: list[Unit], second: History, units_b: list[Unit]) -> list[Pair]:
@@ -142,69 +102,11 @@ def _windows(history: History, phase: str, units: list[Unit]) -> list[list[Unit]
     return windows
 
 
-def _line(
-    metric: str,
-    phase: str,
-    pairs: Sequence[Pair],
-    figure: Callable[[Sequence[Unit]], float],
-    difference: Callable[[float, float], float],
-    allowed: float,
-) -> Line:
-    differences = tuple(difference(figure(pair.first), figure(pair.second)) for pair in pairs)
-    halves = sorted(abs(difference(figure(pair.first[::2]), figure(pair.first[1::2]))) for pair in pairs)
-    return Line(
-        metric=metric,
-        phase=phase,
-        before=figure([unit for pair in pairs for unit in pair.first]),
-        after=figure([unit for pair in pairs for unit in pair.second]),
-        differences=differences,
-        allowed=allowed,
-        noise=quantile(halves, 0.95),
-        p=sign_flip([one - allowed for one in differences]),
-    )
-
-
-def _p95(units: Sequence[Unit]) -> float:
-    return quantile(sorted(min(LONGEST_S, max(SHORTEST_S, unit.seconds)) for unit in units), 0.95)
-
-
-def _failures(units: Sequence[Unit]) -> float:
-    return sum(not unit.good for unit in units) / len(units)
-
-
-def _log_ratio(before: float, after: float) -> float:
-    return math.log(after / before)
-
-
-def _told(line: Line, p: float, margin: float, doubts: tuple[str, ...]) -> CheckResult:
-    low, high = line.interval
-    outcome, reasons = Outcome.INCONCLUSIVE, doubts
-    if not doubts and p <= ALPHA:
-        outcome = Outcome.FAIL
-    elif not doubts and high <= line.allowed:
-        outcome = Outcome.PASS
-    elif not doubts:
-        reasons = ("neither shown to be worse than allowed nor shown to be within it",)
-    mean = sum(line.differences) / len(line.differences)
-    figures = {"before": line.before, "after": line.after, "low": low, "high": high, "p": p, "noise": line.noise}
-    if line.is_ratio:
-        figures |= {"low": math.exp(low), "high": math.exp(high), "noise": math.exp(line.noise)}
-        measured = (
-            f"{math.exp(mean):.2f}×  [{math.exp(low):.2f}, {math.exp(high):.2f}]  "
-            f"{_ms(line.before)} → {_ms(line.after)}, noise {math.exp(line.noise):.2f}×"
-        )
-        allowed = f"<= {margin:g}×"
-    else:
-        measured = (
-            f"{mean * 100:+.1f} points  [{low * 100:+.1f}, {high * 100:+.1f}]  failed "
-            f"{line.before:.1%} → {line.after:.1%}, noise {line.noise * 100:.1f}"
-        )
-        allowed = f"<= {POINT * 100:g} point"
-    return _result(line.metric, line.phase, outcome, measured, reasons, allowed, figures)
-
-
-def _ms(seconds: float) -> str:
-    return "never" if seconds >= LONGEST_S else f"{seconds * 1000:.0f} ms"
+def _told(one: _Compared, p: float, margin: float, doubts: tuple[str, ...]) -> CheckResult:
+    outcome = Outcome.INCONCLUSIVE if doubts else one.line.outcome(p)
+    reasons = doubts or ((UNDECIDED,) if outcome is Outcome.INCONCLUSIVE else ())
+    allowed = f"<= {margin:g}×" if one.line.ratio else f"<= {POINT * 100:g} point"
+    return _result(one.metric, one.phase, outcome, one.line.text(), reasons, allowed, one.line.figures(p))
 
 
 def _changed(first: Verdict, second: Verdict) -> Iterator[CheckResult]:

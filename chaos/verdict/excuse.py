@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
-
-from chaos.verdict.history import NS
 
 if TYPE_CHECKING:
     from chaos.model.stack import Bounds
@@ -39,7 +36,7 @@ def harm(history: History, bounds: Bounds, *, session: str, region: str, key: st
     nodes = history.nodes.get(session, frozenset())
     return Harm(
         tuple(
-            (fault.start_ns, math.inf if fault.off_ns is None else fault.off_ns + bounds.grace_s * NS)
+            fault.harm_ns(bounds.grace_s)
             for fault in history.faults
             if fault.reaches(region=region, nodes=nodes, key=key)
         )

@@ -3,20 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chaos.model.verdict import Kind, Outcome, Witness, WitnessEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from chaos.model.event import Event
     from chaos.model.experiment import LoadSpec
     from chaos.model.stack import Bounds
-    from chaos.verdict.history import History
+    from chaos.verdict.history import History, Op
 
 WITNESS_EVENTS = 12
 WITNESSES = 5
 """So many violations are told in full; all of them are counted."""
+LOOKS = ("roster", "own_roster", "tokens", "reread", "view", "crash_read", "cold_read")
+"""The functions whose answers show what the stack holds."""
+
+
+class Sight(NamedTuple):
+    """An observation that a violation rests on: whose it was, and the time in which it was made."""
+
+    worker: str
+    session: str
+    start_ns: int
+    end_ns: int
+    look: Op | None = None
+    """The look whose answer shows it; None: a user's client waited, or was told."""
+
+
+def sight(history: History, op: Op) -> Sight:
+    """What an operation showed: a look by its answer, any other by how it ended, or that it did not."""
+    start = min(op.start_ns, op.begin.t_ns)
+    look = op if op.begin.f in LOOKS else None
+    return Sight(op.begin.worker, op.session or op.begin.user, start, history.seen_until(op), look)
+
+
+def felt(event: Event, since_ns: int | None = None) -> Sight:
+    """What a client recorded without having asked, and where that matters, since when it was waiting for it."""
+    return Sight(event.worker, event.session or event.user, event.t_ns if since_ns is None else since_ns, event.t_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +51,11 @@ class Violation:
 
     t_ns: int
     says: str
-    events: tuple[tuple[int, str], ...] = ()
-    timed: bool = False
-    """Something came later than a bound: on a machine that was itself late this proves nothing of the stack."""
+    events: tuple[tuple[int, str], ...]
+    seen_by: tuple[Sight, ...]
+    """All that it rests on: where one of these was not healthy, the violation proves nothing of the stack."""
+    health: tuple[int, str] | None = None
+    """What the record proves of them, put in as the check is judged (`chaos.verdict.health`)."""
 
 
 @dataclass(slots=True)
@@ -42,6 +70,8 @@ class CheckFindings:
     unjudged: int = 0
     """Nothing was planned that could tell (the load ended first, both twins failed): says nothing either way."""
     violations: list[Violation] = field(default_factory=list)
+    unproven: list[Violation] = field(default_factory=list)
+    """Those that no observer saw who is proved to have been healthy; counted as inconclusive."""
     reasons: list[str] = field(default_factory=list)
     moot: str = ""
     """Not empty: the record itself says that nothing here could break this invariant, and why: the stack promises
@@ -82,17 +112,16 @@ class Check:
 
 
 def witness(history: History, violation: Violation) -> Witness:
-    """A violation as people read it: at most 12 events, the first and the last ones kept."""
-    story = _shorten(sorted(set(violation.events)))
+    """A violation as people read it: at most 12 events, the first and the last ones kept, and its observers' health."""
+    health = [] if violation.health is None else [violation.health]
+    story = sorted([*_shorten(sorted(set(violation.events)), WITNESS_EVENTS - len(health)), *health])
     steps = tuple(WitnessEvent(t_s=history.seconds(t_ns), says=says) for t_ns, says in story)
     return Witness(says=violation.says, events=steps)
 
 
-def _shorten(story: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    if len(story) <= WITNESS_EVENTS:
-        return story
-    half = WITNESS_EVENTS // 2
-    return story[:half] + story[-half:]
+def _shorten(story: list[tuple[int, str]], most: int) -> list[tuple[int, str]]:
+    half = most // 2
+    return story if len(story) <= most else story[: most - half] + story[-half:]
 
 
 def merge(outcomes: Iterable[Outcome]) -> Outcome:

@@ -11,6 +11,7 @@ from chaos.verdict.history import NS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from chaos.model.event import Event
     from chaos.model.stack import Bounds
     from chaos.verdict.history import History, Op
 
@@ -23,6 +24,8 @@ FLOWS = {
     "edit_ack": ("edit", "edit_s"),
 }
 """Flow -> the function whose operations are its units, and the bound that is their deadline."""
+LATE_SHARE = 0.1
+"""Of the tightest deadline."""
 
 
 class Unit(NamedTuple):
@@ -46,7 +49,7 @@ def measure(history: History, bounds: Bounds) -> dict[str, list[Unit]]:
     ok within the deadline is a failure: refused after all retries, timed out, lost, never answered.
     """
     return {
-        flow: [unit for op in history.of(f) if (unit := _unit(history, op, float(getattr(bounds, bound))))]
+        flow: [unit for op in history.of(f) if (unit := unit_of(history, op, float(getattr(bounds, bound))))]
         for flow, (f, bound) in FLOWS.items()
     }
 
@@ -54,6 +57,18 @@ def measure(history: History, bounds: Bounds) -> dict[str, list[Unit]]:
 def tightest_s(bounds: Bounds) -> float:
     """The shortest deadline of any flow."""
     return min(float(getattr(bounds, bound)) for _, bound in FLOWS.values())
+
+
+def allowed_s(bounds: Bounds) -> float:
+    """How late the load itself may be, and how long its null target may take, before the machine is called slow."""
+    return LATE_SHARE * tightest_s(bounds)
+
+
+def null_answers(history: History) -> list[Event]:
+    """The answers of the null targets, each with the time at which it was due."""
+    answers = [event for event in history.facts.get("null", ()) if event.type == "ok"]
+    answers += [op.end for op in history.of("null") if op.end is not None and op.outcome == "ok"]
+    return [event for event in answers if event.intended_ns]
 
 
 def within(units: list[Unit], phase: str) -> list[Unit]:
@@ -74,7 +89,8 @@ def per_second(units: Mapping[str, list[Unit]], start_ns: int, end_ns: int) -> l
     return seconds
 
 
-def _unit(history: History, op: Op, deadline_s: float) -> Unit | None:
+def unit_of(history: History, op: Op, deadline_s: float) -> Unit | None:
+    """One operation, judged; None where the end cut it off before its deadline."""
     start = op.start_ns
     until = history.seen_until(op)
     seconds = (until - start) / NS

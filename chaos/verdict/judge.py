@@ -9,12 +9,16 @@ from chaos.errors import ExitCode
 from chaos.model.verdict import CheckResult, Kind, Outcome, Verdict
 from chaos.verdict import slo
 from chaos.verdict.checks import registry
+from chaos.verdict.effects import effects, is_effect, were_held
 from chaos.verdict.endings import endings, is_dirty
+from chaos.verdict.extension import looks
 from chaos.verdict.findings import WITNESSES, Check, CheckFindings, merge, witness
 from chaos.verdict.flows import measure
+from chaos.verdict.health import weigh
 from chaos.verdict.recovery import recovery
 from chaos.verdict.steady import steady_state
 from chaos.verdict.validity import line, validity
+from chaos.verdict.windows import interleaved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,8 +34,6 @@ EXIT_CODES = {
     Outcome.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
     Outcome.DIRTY: ExitCode.DIRTY,
 }
-OWN_LATENESS = ("generator", "null-target")
-"""Lines of validity that say whether our own machine was late."""
 _FUNCTIONS = {"M": ("join", "rejoin", "leave"), "D": ("edit", "offline_edit")}
 
 
@@ -44,13 +46,19 @@ def judge(history: History, checks: Checks) -> Verdict:
     units: Mapping[str, list[Unit]] = measure(history, checks.bounds)
     asked = list(steady_state(history))
     valid = [_guarded("validity", Kind.VALIDITY, make) for make in _lines(history, checks, units)]
+    if (fault := interleaved(history)) is not None:
+        valid.append(_guarded("windows", Kind.VALIDITY, lambda: were_held(history, checks, fault)))
     valid += [result for result in asked if result.kind is Kind.VALIDITY]
     believed = all(result.outcome is Outcome.PASS for result in valid)
-    late = any(result.id in OWN_LATENESS and result.judged and result.outcome is not Outcome.PASS for result in valid)
-    counted = [result for check in registry().values() for result in _safety(history, checks, check, late=late)]
+    counted = [result for check in registry().values() for result in _safety(history, checks, check)]
     safety = [result for result in counted if result.kind is Kind.SAFETY]
     compared = [result for result in counted if result.kind is not Kind.SAFETY]
-    objectives = [_objective(history, checks, units, rule) for rule in checks.thresholds if not _counted(rule)]
+    objectives = [
+        _objective(history, checks, units, rule)
+        for rule in checks.thresholds
+        if not _counted(rule) and not is_effect(rule.metric)
+    ]
+    objectives += _effects(history, checks)
     came_back = _recovery(history, checks, units)
     deviated = [result for result in asked if result.kind is not Kind.VALIDITY]
     soft = [_softened(result, believed=believed) for result in [*objectives, *deviated, *compared, *came_back]]
@@ -107,25 +115,23 @@ def _counted(rule: Threshold) -> bool:
     return rule.metric == "recovery" or rule.metric in {check.metric for check in registry().values()}
 
 
-def _safety(history: History, checks: Checks, check: Check, *, late: bool) -> list[CheckResult]:
+def _found(history: History, checks: Checks, check: Check) -> CheckFindings:
+    """What a check found; of a safety violation count only those whose observers are proved healthy."""
+    found = check.run(history, checks.bounds)
+    return weigh(history, checks.bounds, found) if check.kind is Kind.SAFETY else found
+
+
+def _safety(history: History, checks: Checks, check: Check) -> list[CheckResult]:
     rules: list[Threshold | None] = [rule for rule in checks.thresholds if rule.metric == check.metric]
     if not rules and not (_flows(history, checks, check) and _applies(history, check)):
         return []
     try:
-        found = check.run(history, checks.bounds)
-        if found.moot and not rules and not found.violations:
+        found = _found(history, checks, check)
+        if found.moot and not rules and not (found.violations or found.unproven):
             return []
-        lines = [_safety_line(history, check, found, rule) for rule in rules or [None]]
-        return [_doubted(one) for one in lines] if late and all(bad.timed for bad in found.violations) else lines
+        return [_safety_line(history, check, found, rule) for rule in rules or [None]]
     except Exception as error:  # noqa: BLE001 - as above
         return [_broken(check.id, check.kind, error, rule) for rule in rules or [None]]
-
-
-def _doubted(result: CheckResult) -> CheckResult:
-    if result.outcome is not Outcome.FAIL:
-        return result
-    reason = "our own machine was late, so what came too late may be its doing"
-    return result.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "reasons": (reason, *result.reasons)})
 
 
 def _flows(history: History, checks: Checks, check: Check) -> bool:
@@ -145,7 +151,7 @@ def _applies(history: History, check: Check) -> bool:
 
 
 def _safety_line(history: History, check: Check, found: CheckFindings, rule: Threshold | None) -> CheckResult:
-    number = len(found.violations)
+    number, unproven = len(found.violations), len(found.unproven)
     outcome, reasons = found.outcome, list(found.reasons)
     if number and rule is not None and slo.OPERATORS[rule.op](number, rule.value):
         outcome = Outcome.INCONCLUSIVE if found.inconclusive else Outcome.PASS
@@ -154,29 +160,33 @@ def _safety_line(history: History, check: Check, found: CheckFindings, rule: Thr
         reasons.insert(0, found.moot)
     if not found.judged and not reasons:
         reasons.append(f"{found.excused} excused, none left to judge" if found.excused else "nothing to judge")
-    worst = sorted(found.violations, key=lambda violation: (violation.t_ns, violation.says))[:WITNESSES]
+    shown = [
+        one for bad in (found.violations, found.unproven) for one in sorted(bad, key=lambda one: (one.t_ns, one.says))
+    ]
+    measured = [f"{number} of {found.judged}"] if found.judged else []
+    measured += [f"{unproven} unproven"] if unproven else []
     return CheckResult(
         id=check.id,
         name=rule.text if rule else f"{check.metric} == 0",
         kind=check.kind,
         phase="run",
         outcome=outcome,
-        measured=f"{number} of {found.judged}" if found.judged else "no samples",
+        measured=", ".join(measured) or "no samples",
         threshold=rule.text if rule else "",
         judged=found.judged,
         excused=found.excused,
         inconclusive=found.inconclusive,
         reasons=tuple(reasons[:WITNESSES]),
-        witnesses=tuple(witness(history, violation) for violation in worst),
+        witnesses=tuple(witness(history, violation) for violation in shown[:WITNESSES]),
         place=rule.place if rule else None,
-        figures={"violations": number, "unjudged": found.unjudged} | found.figures,
+        figures={"violations": number, "unproven": unproven, "unjudged": found.unjudged} | found.figures,
     )
 
 
 def _objective(history: History, checks: Checks, units: Mapping[str, list[Unit]], rule: Threshold) -> CheckResult:
     try:
         if slo.is_objective(rule.metric):
-            return slo.judge_threshold(rule, units, checks.assurance)
+            return slo.judge_threshold(rule, units, checks.assurance, looks(checks, rule))
         if rule.metric == "convergence":
             return _convergence(history, checks, rule)
     except Exception as error:  # noqa: BLE001 - as above
@@ -184,8 +194,16 @@ def _objective(history: History, checks: Checks, units: Mapping[str, list[Unit]]
     return _broken(rule.metric, Kind.SLO, LookupError(f"no such metric: {rule.metric}"), rule)
 
 
+def _effects(history: History, checks: Checks) -> list[CheckResult]:
+    try:
+        return effects(history, checks)
+    except Exception as error:  # noqa: BLE001 - as above
+        rules = [rule for rule in checks.thresholds if is_effect(rule.metric)]
+        return [_broken(rule.metric, Kind.SLO, error, rule) for rule in rules]
+
+
 def _convergence(history: History, checks: Checks, rule: Threshold) -> CheckResult:
-    found = registry()["D3"].run(history, checks.bounds)
+    found = _found(history, checks, registry()["D3"])
     slowest = found.figures.get("convergence_s", math.inf)
     known = math.isfinite(slowest) and not found.inconclusive
     met = known and slo.OPERATORS[rule.op](slowest, rule.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from chaos.errors import InvalidInput, Problem
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from chaos.model.verdict import Verdict
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunRecord:
     """What `judge` and the reports need of a run."""
 
@@ -34,7 +35,7 @@ class RunRecord:
     second: Confirmation | None = None
     """What a second run with the same seed has shown."""
 
-    @property
+    @cached_property
     def verdict(self) -> Verdict:
         """The judgement of the record, second look included."""
         return weighed(judge(self.history, self.checks), self.second)

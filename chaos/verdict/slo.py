@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chaos.model.verdict import CheckResult, Kind, Outcome
 from chaos.verdict.flows import FLOWS, Unit, within
-from chaos.verdict.stats import Interval, needed, quantile, quantile_interval, wilson
+from chaos.verdict.stats import ERROR, Interval, needed, quantile, quantile_interval, wilson, z_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,23 +33,24 @@ class Measured(NamedTuple):
     n: int
 
 
-def share(units: list[Unit]) -> Measured:
-    """The share of units that were served in time."""
+def share(units: list[Unit], looks: int = 1) -> Measured:
+    """The share of units that were served in time; each bound errs with 5 % over so many `looks` together."""
     good = sum(unit.good for unit in units)
-    return Measured(good / len(units) if units else math.nan, wilson(good, len(units)), len(units))
+    bounds = wilson(good, len(units), z_of(ERROR / looks))
+    return Measured(good / len(units) if units else math.nan, bounds, len(units))
 
 
-def latency(units: list[Unit], q: float) -> Measured:
+def latency(units: list[Unit], q: float, looks: int = 1) -> Measured:
     """A quantile of the time to an answer, in seconds; a unit that got none is slower than all that did."""
     times = sorted(unit.seconds for unit in units)
     value = quantile(times, q) if times else math.nan
-    bounds = quantile_interval(times, q) if times else Interval(-math.inf, math.inf)
+    bounds = quantile_interval(times, q, ERROR / looks) if times else Interval(-math.inf, math.inf)
     return Measured(value, Interval(max(0.0, bounds.low), bounds.high), len(times))
 
 
-def measured_of(metric: str, units: list[Unit]) -> Measured:
+def measured_of(metric: str, units: list[Unit], looks: int = 1) -> Measured:
     """`success` or a quantile of these units; raises `KeyError` on another word."""
-    return share(units) if metric == "success" else latency(units, QUANTILES[metric])
+    return share(units, looks) if metric == "success" else latency(units, QUANTILES[metric], looks)
 
 
 def missed(found: Measured, op: str, target: float) -> bool:
@@ -63,12 +64,14 @@ def missed(found: Measured, op: str, target: float) -> bool:
     return not meets(high if op in {">", ">="} else low, target)
 
 
-def judge_threshold(threshold: Threshold, units: Mapping[str, list[Unit]], assurance: str) -> CheckResult:
-    """The line of one objective: `FLOW.success` or `FLOW.pNN`."""
+def judge_threshold(
+    threshold: Threshold, units: Mapping[str, list[Unit]], assurance: str, looks: int = 1
+) -> CheckResult:
+    """The line of one objective: `FLOW.success` or `FLOW.pNN`. `looks`: how often it may have been looked at."""
     flow, _, word = threshold.metric.rpartition(".")
     chosen = within(units[flow], threshold.phase)
-    found = measured_of(word, chosen)
-    outcome, reasons = _outcome(found, threshold, assurance, word)
+    found = measured_of(word, chosen, looks)
+    outcome, reasons = _outcome(found, threshold, assurance, word, looks)
     return CheckResult(
         id=threshold.metric,
         name=threshold.text,
@@ -90,7 +93,16 @@ def is_objective(metric: str) -> bool:
     return flow in FLOWS and (word == "success" or word in QUANTILES)
 
 
-def _outcome(found: Measured, rule: Threshold, assurance: str, word: str) -> tuple[Outcome, tuple[str, ...]]:
+def can_be_decided(threshold: Threshold, result: CheckResult, assurance: str) -> bool:
+    """Whether more samples may decide an objective that is inconclusive: no number of them proves 100 %."""
+    everybody = threshold.metric.endswith(".success") and threshold.value >= 1
+    proof_only = assurance == "proven" and result.judged >= MEASURED and result.figures.get("value") == 1
+    return result.outcome is Outcome.INCONCLUSIVE and not (everybody and proof_only)
+
+
+def _outcome(
+    found: Measured, rule: Threshold, assurance: str, word: str, looks: int
+) -> tuple[Outcome, tuple[str, ...]]:
     if not found.n:
         return Outcome.INCONCLUSIVE, (f"no {rule.metric.rpartition('.')[0]} in this phase",)
     if missed(found, rule.op, rule.value):
@@ -103,13 +115,13 @@ def _outcome(found: Measured, rule: Threshold, assurance: str, word: str) -> tup
     if assurance == "proven" and not meets(
         found.bounds.low if rule.op in {">", ">="} else found.bounds.high, rule.value
     ):
-        return Outcome.INCONCLUSIVE, (_to_prove(rule, word),)
+        return Outcome.INCONCLUSIVE, (_to_prove(rule, word, looks),)
     return Outcome.PASS, ()
 
 
-def _to_prove(rule: Threshold, word: str) -> str:
+def _to_prove(rule: Threshold, word: str, looks: int) -> str:
     if word == "success" and 0 < rule.value < 1:
-        return f"measured, not proven: {needed(rule.value)} without a failure would prove it"
+        return f"measured, not proven: {needed(rule.value, z=z_of(ERROR / looks))} without a failure would prove it"
     return "measured, not proven: the interval does not clear the target"
 
 

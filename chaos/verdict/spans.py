@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
 from chaos.model.event import Event, Phase
-from chaos.model.fault import Evidence, Reach
+from chaos.model.fault import Evidence, Reach, Windows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-Value = TypeVar("Value", Reach, Evidence)
+IN_FLIGHT_NS = 100_000_000
+"""What was asked so shortly before a fault set in may have been on its way. It is no matter whether an answer came:
+else a lost answer could turn a verdict."""
+Value = TypeVar("Value", Reach, Evidence, Windows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,15 @@ class PhaseSpan:
     def length_s(self) -> float:
         """Its length in seconds."""
         return (self.end_ns - self.start_ns) / 1e9
+
+
+class Turn(NamedTuple):
+    """A step of a fault, from the moment that it was taken to the moment that the next one, or the heal, was begun."""
+
+    step: int
+    on: bool
+    start_ns: int
+    end_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +62,19 @@ class FaultSpan:
     bites: tuple[Evidence, ...] = ()
     off_clean: bool | None = None
     off_says: str = ""
+    turns: tuple[Turn, ...] = ()
+    """The steps of a fault that has some, as they were taken."""
+    windows: Windows | None = None
+    """That its steps are windows to be compared."""
+
+    def harm_ns(self, grace_s: float) -> tuple[int, float]:
+        """From a moment before the intent to off + grace; without an off the fault lasts for ever."""
+        return self.start_ns - IN_FLIGHT_NS, math.inf if self.off_ns is None else self.off_ns + grace_s * 1e9
 
     def harms(self, start_ns: int, end_ns: int, grace_s: float) -> bool:
-        """Whether [start, end] overlaps intent ... off + grace; without an off the fault lasts for ever."""
-        until = math.inf if self.off_ns is None else self.off_ns + grace_s * 1e9
-        return start_ns <= until and end_ns >= self.start_ns
+        """Whether [start, end] overlaps the time of harm."""
+        since, until = self.harm_ns(grace_s)
+        return start_ns <= until and end_ns >= since
 
     def reaches(self, *, region: str, nodes: Collection[str], key: str) -> bool:
         """Whether its target set touches this part of the stack; an unknown reach touches all of it."""
@@ -101,7 +121,21 @@ def _fault_span(key: str, events: list[Event]) -> FaultSpan:
         bites=tuple(bite for bite in bites if bite is not None),
         off_clean=proof.get("clean") is True if proof else None,
         off_says=str(proof.get("says", "")),
+        turns=_turns(events),
+        windows=_parse(Windows, intent.get("windows")) if "windows" in intent else None,
     )
+
+
+def _turns(events: Sequence[Event]) -> tuple[Turn, ...]:
+    """A step ends where the next event of its fault begins; what the change itself took belongs to neither side."""
+    found = []
+    for event, after in pairwise(events):
+        value = _dict(event)
+        if event.f == "step" and type(value.get("step")) is int:
+            took = _dict(after).get("took_s") if after.f == "step" else 0.0
+            end_ns = after.t_ns - round(took * 1e9 if isinstance(took, int | float) and math.isfinite(took) else 0)
+            found.append(Turn(value["step"], value.get("on") is True, event.t_ns, max(event.t_ns, end_ns)))
+    return tuple(found)
 
 
 def _dict(event: Event | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
 Z95 = 1.6448536269514722
 """The 95 % point of the standard normal distribution: each bound below errs in one run of twenty."""
+ERROR = 0.05
 
 
 MOST_FLIPS = 20
@@ -21,6 +23,11 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+
+def z_of(error: float) -> float:
+    """The point of the standard normal distribution that is exceeded with this chance."""
+    return Z95 if error == ERROR else NormalDist().inv_cdf(1 - error)
 
 
 def wilson(successes: int, n: int, z: float = Z95) -> Interval:
@@ -36,18 +43,18 @@ def wilson(successes: int, n: int, z: float = Z95) -> Interval:
     return Interval(low, high)
 
 
-def needed(target: float, failures: int = 0) -> int:
+def needed(target: float, failures: int = 0, z: float = Z95) -> int:
     """The fewest operations that prove a share of `target` (0 < target < 1) although `failures` of them failed."""
     if not 0 < target < 1:
         message = f"a share that can be proven lies between 0 and 1, not {target}"
         raise ValueError(message)
     high = failures + 1
-    while wilson(high - failures, high).low < target:
+    while wilson(high - failures, high, z).low < target:
         high *= 2
     low = high // 2
     while low < high:
         middle = (low + high) // 2
-        if middle > failures and wilson(middle - failures, middle).low >= target:
+        if middle > failures and wilson(middle - failures, middle, z).low >= target:
             high = middle
         else:
             low = middle + 1
@@ -59,7 +66,7 @@ def quantile(ordered: Sequence[float], q: float) -> float:
     return ordered[max(0, math.ceil(q * len(ordered) - 1e-9) - 1)]
 
 
-def quantile_interval(ordered: Sequence[float], q: float) -> Interval:
+def quantile_interval(ordered: Sequence[float], q: float, error: float = ERROR) -> Interval:
     """Bounds of a quantile from order statistics, whatever the distribution (H. A. David, Order Statistics, 2.5).
 
     Where the sample is too small for a bound it is minus or plus infinity: the upper one of p95 takes 59 values.
@@ -67,10 +74,10 @@ def quantile_interval(ordered: Sequence[float], q: float) -> Interval:
     low, high = -math.inf, math.inf
     below = 0.0
     for k, mass in enumerate(_binomial(len(ordered), q)):
-        if k and below <= 1 - 0.95:
+        if k and below <= error:
             low = ordered[k - 1]
         below += mass
-        if below >= 0.95 - 1e-12 and k < len(ordered):
+        if below >= 1 - error - 1e-12 and k < len(ordered):
             high = ordered[k]
             break
     return Interval(low, high)

@@ -50,6 +50,7 @@ class Listener:
     user: str
     key: str
     region: str
+    worker: str
     harm: Harm
     heard: dict[str, list[Event]] = field(default_factory=dict)
     """Per text, each time that it came."""
@@ -110,7 +111,7 @@ def listeners(
     }
     watching = observed(history, harms)
     for name, event in begun.items():
-        one = found[name] = Listener(name, event.user, event.key, event.region, harms[name])
+        one = found[name] = Listener(name, event.user, event.key, event.region, event.worker, harms[name])
         if name in participants:
             one.stretches = tuple(Stretch(link.since_ns, link.proved_ns) for link in participants[name])
         elif name in watching:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from chaos.model.event import Phase
 from chaos.model.verdict import CheckResult, Kind, Outcome
 from chaos.verdict import slo, sometimes
-from chaos.verdict.flows import tightest_s
+from chaos.verdict.flows import allowed_s, null_answers
 from chaos.verdict.history import NS
 from chaos.verdict.stats import quantile
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from chaos.verdict.rules import Checks
     from chaos.verdict.spans import FaultSpan
 
-LATE_SHARE = 0.1
-"""Generator lag and the null target's p99 may be this part of the tightest deadline."""
 STARTED = 0.99
 _IDLE = {"join": "join", "edit_ack": "edit"}
 
@@ -159,8 +157,7 @@ def _lag(history: History, checks: Checks) -> CheckResult:
 
 
 def _null(history: History, checks: Checks) -> CheckResult:
-    answers = [event for event in history.facts.get("null", ()) if event.type == "ok" and event.intended_ns]
-    answers += [op.end for op in history.of("null") if op.end is not None and op.outcome == "ok" and op.end.intended_ns]
+    answers = null_answers(history)
     reason = "a target that does nothing was slow: the machine, not the stack"
     return _fast("null-target", "our own machine stayed quick", answers, workers(history, checks), checks, reason)
 
@@ -169,7 +166,7 @@ def _fast(
     name: str, says: str, events: list[Event], expecting: Iterable[str], checks: Checks, reason: str
 ) -> CheckResult:
     """Each worker must have been quick: one that is slow is not made up for by the others."""
-    limit = LATE_SHARE * tightest_s(checks.bounds)
+    limit = allowed_s(checks.bounds)
     took: dict[str, list[float]] = {worker: [] for worker in expecting}
     for event in events:
         took.setdefault(event.worker, []).append((event.t_ns - event.intended_ns) / NS)

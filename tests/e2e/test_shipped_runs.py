@@ -1,6 +1,6 @@
 """Shipped experiments in short: none fails on the clean stack, and mutants are caught by name.
 
-Shorter phases than shipped, so some objectives lack samples; `make test-clean-runs` runs all of them as they are, those
+Shorter phases than shipped, so some objectives lack samples; `make trust` runs all of them as they are, those
 too that are only checked and planned in `tests/repo/test_experiments.py`.
 """
 

@@ -19,6 +19,7 @@ from docker_rig import ROOT, until
 from chaos.model.stack import Site
 from chaos.runtimes import docker as runtime
 from chaos.runtimes import ports, ways
+from chaos.runtimes.docker_engine import Engine
 from chaos.runtimes.http import NoAnswer
 from chaos.runtimes.stackfile import load_stack
 
@@ -43,6 +44,11 @@ class Composed:
     def snapshot(self) -> dict[str, Any]:
         """Everything that a fault may change, of all of them."""
         return {node: snapshot(container.name) for node, container in self.site.containers.items()}
+
+    def lives(self) -> dict[str, str]:
+        """When each of them was started last."""
+        with contextlib.closing(Engine()) as engine:
+            return {node: engine.facts(one.name).started for node, one in self.site.containers.items()}
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chaos.verdict import words
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Sight, Violation
 from chaos.verdict.history import NS
 from chaos.verdict.presence import connections
 from chaos.verdict.talk import Listener, Said, Stretch, Talk, listeners, messages
@@ -59,7 +59,7 @@ def _arrivals(history: History, one: Listener, stretch: Stretch, room: Talk, bou
         found.judged += 1
         if said.text not in one.heard:
             found.figures["lost"] += 1
-            found.violations.append(_lost(history, one, said, stretch))
+            found.violations.append(_lost(history, one, said, stretch, bound))
 
 
 def _unproved(one: Listener, room: Talk, bound: int, found: CheckFindings) -> None:
@@ -82,7 +82,9 @@ def _twice(one: Listener, texts: Mapping[str, Said], found: CheckFindings) -> No
             story = _story(one, said)
             story += [(event.t_ns, f"{_name(one)} heard it") for event in times]
             says = f"{_name(one)} heard a message of {said.op.session} in {one.key} {len(times)} times"
-            found.violations.append(Violation(times[1].t_ns, says, tuple(story)))
+            found.violations.append(
+                Violation(times[1].t_ns, says, tuple(story), _by(one, times[0].t_ns, times[-1].t_ns))
+            )
 
 
 def _order(one: Listener, texts: Mapping[str, Said], found: CheckFindings) -> None:
@@ -117,7 +119,11 @@ def _story(one: Listener, said: Said) -> list[tuple[int, str]]:
     return story
 
 
-def _lost(history: History, one: Listener, said: Said, stretch: Stretch) -> Violation:
+def _by(one: Listener, start_ns: int, end_ns: int) -> tuple[Sight, ...]:
+    return (Sight(one.worker, one.session, start_ns, end_ns),)
+
+
+def _lost(history: History, one: Listener, said: Said, stretch: Stretch, bound: int) -> Violation:
     story = _story(one, said)
     story += [
         (stretch.since_ns, f"{_name(one)} was in {one.key}{words.via(one.region)}"),
@@ -128,7 +134,7 @@ def _lost(history: History, one: Listener, said: Said, stretch: Stretch) -> Viol
         f"{words.who(said.op.begin)} was told at {words.at(history, said.acked_ns)} that a message to {one.key} was "
         f"sent; {_name(one)}, in the room all the time, never heard it"
     )
-    return Violation(said.acked_ns, says, tuple(story))
+    return Violation(said.acked_ns, says, tuple(story), _by(one, said.said_ns, said.acked_ns + bound))
 
 
 def _reordered(one: Listener, said: Said, at_ns: int, before: tuple[Said, int]) -> Violation:
@@ -139,7 +145,7 @@ def _reordered(one: Listener, said: Said, at_ns: int, before: tuple[Said, int]) 
         (at_ns, f"{_name(one)} heard {said.text!r} after it"),
     ]
     says = f"{_name(one)} heard two messages of {said.op.session} in {one.key} in the wrong order"
-    return Violation(at_ns, says, tuple(story))
+    return Violation(at_ns, says, tuple(story), _by(one, later_ns, at_ns))
 
 
 check = Check(

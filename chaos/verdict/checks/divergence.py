@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chaos.verdict import words
 from chaos.verdict.documents import cold_tokens, digest, documents
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, sight
 from chaos.verdict.history import NS
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 class _View(NamedTuple):
+    op: Op
     begin_ns: int
     end_ns: int
     client: str
@@ -83,15 +84,15 @@ def _view(history: History, op: Op) -> _View:
     sha = value.get("sha")
     kind = value.get("kind", "viewer")
     who = f"{op.session} ({kind}{words.via(op.begin.region)})"
-    return _View(
-        op.begin.t_ns, history.seen_until(op), op.begin.user or op.session, who, sha if isinstance(sha, str) else None
-    )
+    known = sha if isinstance(sha, str) else None
+    return _View(op, op.begin.t_ns, history.seen_until(op), op.begin.user or op.session, who, known)
 
 
 def _cold(history: History, read: Op) -> _View:
     tokens = cold_tokens(read)
     who = f"a cold reader{words.via(read.begin.region)}"
-    return _View(read.begin.t_ns, history.seen_until(read), "", who, None if tokens is None else digest(tokens))
+    known = None if tokens is None else digest(tokens)
+    return _View(read, read.begin.t_ns, history.seen_until(read), "", who, known)
 
 
 def _settled(views: list[_View]) -> int | None:
@@ -155,7 +156,7 @@ def _doubt(rest: _Rest) -> str:
 
 
 def _violation(history: History, rest: _Rest, pair: tuple[_View, _View]) -> Violation:
-    one, other = sorted(pair)
+    one, other = sorted(pair, key=lambda view: view[1:])
     story = [
         *words.fault_story(history, history.t0_ns, rest.clock),
         (rest.clock, f"{rest.key} is healed and quiet: no edit is on its way"),
@@ -165,8 +166,7 @@ def _violation(history: History, rest: _Rest, pair: tuple[_View, _View]) -> Viol
         f"{rest.key} still differs {(other.begin_ns - rest.clock) / NS:.1f} s after heal and quiet: "
         f"{one.who} and {other.who} do not see the same"
     )
-    # What a cold reader finds, when all others are gone, stays so; views that differ may only be late.
-    return Violation(rest.clock, says, tuple(story), timed=bool(one.client and other.client))
+    return Violation(rest.clock, says, tuple(story), (sight(history, one.op), sight(history, other.op)))
 
 
 check = Check("D3", "every document converges", "documents.diverged", run, lambda load: load.editors > 0)

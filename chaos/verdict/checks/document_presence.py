@@ -3,8 +3,8 @@
 Invariant: no observer's look that was asked for later than close + `clean_ghost_s`, or than a socket cut without a word
 + `unclean_ghost_s`, is shown the session as present (awareness).
 Judged are the fresh readers (every other one goes without a word) and the sessions of editors that came back as a new
-one. Violation: such a look shows it. Timed, unless it is still shown after three bounds. Excused: a fault that reaches
-the session, the document or the observer overlaps the span from the end to the bound, or the look.
+one. Violation: such a look shows it. Excused: a fault that reaches the session, the document or the observer overlaps
+the span from the end to the bound, or the look.
 Inconclusive: a planned look after the bound did not come. Unjudged: none was planned.
 Moot: the backend shows no presence. Source: y-protocols (awareness: a state that is not renewed is dropped).
 """
@@ -12,12 +12,11 @@ Moot: the backend shows no presence. Source: y-protocols (awareness: a state tha
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from chaos.verdict import words
 from chaos.verdict.excuse import excused
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, felt, sight
 from chaos.verdict.history import NS
 
 if TYPE_CHECKING:
@@ -26,10 +25,6 @@ if TYPE_CHECKING:
     from chaos.model.event import Event
     from chaos.model.stack import Bounds
     from chaos.verdict.history import History, Op
-
-
-FOR_EVER = 3
-"""Who is still shown after so many bounds will stay: so late is no machine."""
 
 
 class _Gone(NamedTuple):
@@ -117,9 +112,7 @@ def _judge(history: History, bounds: Bounds, gone: _Gone, looks: _Looks, found: 
         found.excused += 1
     elif late := [look for t_ns, look in looks.shown.get(event.session, ()) if t_ns > due]:
         found.judged += 1
-        violation = _violation(history, gone, late[0], bound_s)
-        for_ever = late[-1].begin.t_ns - event.t_ns > FOR_EVER * int(bound_s * NS)
-        found.violations.append(replace(violation, timed=not for_ever))
+        found.violations.append(_violation(history, gone, late[0], bound_s))
     elif gaps:
         found.inconclusive += 1
         found.because(f"{event.key}: a look after {words.at(history, due)} did not come")
@@ -152,7 +145,7 @@ def _violation(history: History, gone: _Gone, look: Op, bound_s: float) -> Viola
         f"{user} had {event.key} open and {how} at {words.at(history, event.t_ns)}; it is still shown as present "
         f"{late_s:.1f} s later (bound {bound_s:g} s)"
     )
-    return Violation(event.t_ns, says, tuple(story))
+    return Violation(event.t_ns, says, tuple(story), (felt(event), sight(history, look)))
 
 
 check = Check("D10", "no ghost is shown in a document", "presence.ghosts", run, lambda load: load.editors > 0)

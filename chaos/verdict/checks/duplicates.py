@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from chaos.verdict import words
 from chaos.verdict.documents import Document, cold_tokens, documents
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, sight
 
 if TYPE_CHECKING:
     from chaos.model.stack import Bounds
@@ -54,7 +54,7 @@ def _violation(history: History, document: Document, token: str, read: Op) -> Vi
     end_ns = read.end.t_ns if read.end else read.begin.t_ns
     says = f"a cold reader{words.via(read.begin.region)} has {token} {tokens.count(token)} times in {document.key}"
     story += [*words.fault_story(history, since, read.begin.t_ns), (end_ns, says)]
-    return Violation(since, says, tuple(story))
+    return Violation(since, says, tuple(story), (sight(history, read),))
 
 
 check = Check("D4", "no edit is there twice", "edits.duplicated", run, lambda load: load.editors > 0)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from chaos.verdict import words
 from chaos.verdict.documents import Document, cold_tokens, documents
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, sight
 from chaos.verdict.history import NS
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _violation(history: History, document: Document, token: str, read: Op, crash
         f"{told}; {crash.name} hit {document.key} at {words.at(history, crash.on_ns or crash.start_ns)}; {reader}, "
         f"before anybody could upload it again, does not have {token}"
     )
-    return Violation(op.begin.t_ns, says, tuple(story))
+    return Violation(op.begin.t_ns, says, tuple(story), (sight(history, read),))
 
 
 check = Check(

@@ -5,21 +5,19 @@ at least one holds everything that the other has had for longer than `visibility
 nodes of which each has what the other lacks are two documents.
 Violation: each of the two lacks an acknowledged, undeleted token that the other holds and that was acknowledged more
 than `visibility_s` before either read began. Never excused: it is while the nodes do not hear each other that only one
-of them may take edits. Timed, unless both tokens are older still by `convergence_s`: so late is no machine. Reads that
-the same node answered show one copy.
+of them may take edits. Reads that the same node answered show one copy.
 Inconclusive: one of the two reads did not come, and no fault explains why. Excused: a fault kept it from coming.
 Source: `docs/checks.md`; fencing: Burrows, The Chubby lock service (OSDI 2006); Kleppmann (2016).
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from chaos.verdict import words
 from chaos.verdict.documents import Document, documents, is_acknowledged
 from chaos.verdict.excuse import excused
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, sight
 from chaos.verdict.history import NS
 
 if TYPE_CHECKING:
@@ -88,10 +86,7 @@ def _judge(
     left = _settled(document, one.tokens - other.tokens, due, until)
     right = _settled(document, other.tokens - one.tokens, due, until)
     if left and right:
-        violation = _violation(history, document, (one, left), (other, right))
-        late = due - int(bounds.convergence_s * NS)
-        settled = all(_told(document, token) <= late for token in (left, right))
-        found.violations.append(replace(violation, timed=not settled))
+        found.violations.append(_violation(history, document, (one, left), (other, right)))
     return len(nodes) > 1
 
 
@@ -124,7 +119,7 @@ def _violation(history: History, document: Document, *sides: tuple[_Read, str]) 
     story += words.fault_story(history, since, at_ns)
     left, right = (f"{token}{_by(read)}" for read, token in sides)
     says = f"{document.key} is two documents at {words.at(history, at_ns)}: {left} and {right}, neither has the other's"
-    return Violation(since, says, tuple(story))
+    return Violation(since, says, tuple(story), tuple(sight(history, read.op) for read, _ in sides))
 
 
 def _by(read: _Read) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from chaos.verdict import words
 from chaos.verdict.excuse import excused
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, felt, sight
 from chaos.verdict.history import NS
 from chaos.verdict.lifetimes import Ended, ended_sessions
 
@@ -126,7 +126,7 @@ def _violation(history: History, ended: Ended, look: Op, bound_s: float) -> Viol
         f"{user} {how} at {words.at(history, end.t_ns)}; the roster of {ended.key} still lists the session "
         f"{late:.1f} s later (bound {bound_s:g} s)"
     )
-    return Violation(end.t_ns, says, tuple(story), timed=True)
+    return Violation(end.t_ns, says, tuple(story), seen_by=(felt(end), sight(history, look)))
 
 
 check = Check("M3", "no ghost is listed in a room", "ghosts", run, lambda load: load.participants > 0)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from chaos.verdict import words
 from chaos.verdict.documents import Document, Looks, documents, is_acknowledged
 from chaos.verdict.excuse import blind, excused
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, sight
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -171,7 +171,7 @@ def _violation(history: History, document: Document, token: str, read: Op, says:
         (read.begin.t_ns, f"{words.who(read.begin)} looks at {document.key}{words.via(read.begin.region)}"),
         (history.seen_until(read), f"{token} is not there{words.answer(read)}"),
     ]
-    return Violation(since, f"{says} ({words.at(history, read.begin.t_ns)})", tuple(story))
+    return Violation(since, f"{says} ({words.at(history, read.begin.t_ns)})", tuple(story), (sight(history, read),))
 
 
 check = Check("D9", "nobody's reads go back", "sessions.broken", run, lambda load: load.editors > 0)

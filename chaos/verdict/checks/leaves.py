@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from chaos.verdict import words
 from chaos.verdict.excuse import excused
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, felt, sight
 from chaos.verdict.history import NS
 from chaos.verdict.reentry_words import identity_refusal
 
@@ -47,7 +47,7 @@ def run(history: History, bounds: Bounds) -> CheckFindings:
         if before and isinstance(op.begin.value, dict) and op.begin.value.get("after") == "leave":
             found.judged += 1
             if identity_refusal(op):
-                found.violations.append(_barred(op, before[-1]))
+                found.violations.append(_barred(history, op, before[-1]))
     return found
 
 
@@ -57,10 +57,10 @@ def _after(event: Event, end: Event) -> Violation:
         (end.t_ns, f"{user} was told that it had left"),
         (event.t_ns, f"{user} still got a message of {event.key}"),
     )
-    return Violation(event.t_ns, f"{user} got a message after it had left {event.key}", story)
+    return Violation(event.t_ns, f"{user} got a message after it had left {event.key}", story, (felt(event, end.t_ns),))
 
 
-def _barred(op: Op, left: Event) -> Violation:
+def _barred(history: History, op: Op, left: Event) -> Violation:
     user, room = words.who(op.begin), op.begin.key
     story = [
         (left.t_ns, f"{words.who(left)} left {room} and was answered{words.by(left.node)}"),
@@ -68,7 +68,8 @@ def _barred(op: Op, left: Event) -> Violation:
     ]
     if op.end:
         story.append((op.end.t_ns, f"{user}: {op.error}{words.by(op.end.node)}"))
-    return Violation(op.begin.t_ns, f"{user} left {room}, was answered, and is kept out: {op.error}", tuple(story))
+    says = f"{user} left {room}, was answered, and is kept out: {op.error}"
+    return Violation(op.begin.t_ns, says, tuple(story), (sight(history, op),))
 
 
 def _judge(history: History, bounds: Bounds, op: Op, found: CheckFindings) -> None:
@@ -106,7 +107,7 @@ def _stuck(history: History, bounds: Bounds, op: Op, waited: int) -> Violation:
         f"{user} asked to leave {room} at {words.at(history, op.begin.t_ns)} and {how}: "
         f"{waited / NS:.1f} s (bound {bounds.leave_s:g} s)"
     )
-    return Violation(op.begin.t_ns, says, tuple(story), timed=not op.error.startswith("refused"))
+    return Violation(op.begin.t_ns, says, tuple(story), seen_by=(sight(history, op),))
 
 
 check = Check("M5", "every leave works", "leaves.stuck", run, lambda load: load.participants > 0)

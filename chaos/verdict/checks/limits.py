@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chaos.verdict import words
 from chaos.verdict.excuse import Harm, harm
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, sight
 from chaos.verdict.history import NS
 from chaos.verdict.presence import Looks, looks_at
 
@@ -52,7 +52,7 @@ def run(history: History, bounds: Bounds) -> CheckFindings:
         knocks = _knocks(history, bounds, room)
         observers = len({event.user for event in history.facts.get("listening", ()) if event.key == room})
         _over(history, room, limit, knocks, found)
-        _doors(limit - observers, knocks, found)
+        _doors(history, limit - observers, knocks, found)
         _looks(history, limit, knocks, rooms.get(room, Looks()), found)
     return found
 
@@ -96,10 +96,10 @@ def _over(history: History, room: str, limit: int, knocks: Sequence[_Knock], fou
             found.figures["over"] += 1
             who = [(one.certain[0], f"{words.who(one.op.begin)} was let in") for one in inside.values() if one.certain]
             says = f"{len(inside)} were in {room} at {words.at(history, t_ns)}, which admits {limit}"
-            found.violations.append(Violation(t_ns, says, tuple(who)))
+            found.violations.append(Violation(t_ns, says, tuple(who), (sight(history, knock.op),)))
 
 
-def _doors(free: int, knocks: Sequence[_Knock], found: CheckFindings) -> None:
+def _doors(history: History, free: int, knocks: Sequence[_Knock], found: CheckFindings) -> None:
     """Who was refused although there was room."""
     begun = [knock.op.begin.t_ns for knock in knocks]
     gone = sorted(knock.gone_ns for knock in knocks)
@@ -119,7 +119,7 @@ def _doors(free: int, knocks: Sequence[_Knock], found: CheckFindings) -> None:
             user = words.who(op.begin)
             story = ((op.begin.t_ns, f"{user} knocked"), (end.t_ns, f"{user}: {op.error}{words.by(end.node)}"))
             says = f"{user} was refused at {op.begin.key} ({op.error}) while at most {possible} others were inside"
-            found.violations.append(Violation(op.begin.t_ns, says, story))
+            found.violations.append(Violation(op.begin.t_ns, says, story, (sight(history, op),)))
 
 
 def _looks(history: History, limit: int, knocks: Sequence[_Knock], room: Looks, found: CheckFindings) -> None:
@@ -131,20 +131,21 @@ def _looks(history: History, limit: int, knocks: Sequence[_Knock], room: Looks, 
             continue
         found.judged += 1
         node, key = look.op.end.node if look.op.end else "", look.op.begin.key
+        by = (sight(history, look.op),)
         seen = (look.end_ns, f"the roster{words.by(node)} lists {len(look.listed)}")
         if len(look.listed) > limit:
             found.figures["over"] += 1
             when = words.at(history, look.start_ns)
             says = f"the roster of {key} lists {len(look.listed)} at {when}, the limit is {limit}"
             asked = (look.start_ns, f"an observer{words.via(look.op.begin.region)} asked who is in {key}")
-            found.violations.append(Violation(look.start_ns, says, (asked, seen)))
+            found.violations.append(Violation(look.start_ns, says, (asked, seen), by))
         for name in sorted(refused.keys() & look.listed):
             op = refused[name]
             if op.end is not None and op.end.t_ns <= look.start_ns:
                 found.figures["inside"] += 1
                 says = f"{words.who(op.begin)} was refused at {key} and is listed in it"
                 story = ((op.end.t_ns, f"{words.who(op.begin)}: {op.error}"), seen)
-                found.violations.append(Violation(look.start_ns, says, story))
+                found.violations.append(Violation(look.start_ns, says, story, by))
 
 
 check = Check(

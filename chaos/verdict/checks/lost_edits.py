@@ -6,8 +6,8 @@ entry once every client that held the document is gone: one client that is left 
 Violation: a cold read without the token. Never excused. Tokens that nobody was promised and nobody saw may be missing;
 those that were deleted are D6's.
 Inconclusive: a cold read of the document did not come (unless another shows the violation); the read that misses the
-token began sooner than heal + bound; an unpromised token is missing and an observer who could have seen it has a gap
-that no fault explains. Source: `docs/checks.md`; the deciding cold read: Kingsbury, Jepsen (sets with final reads).
+token began sooner than heal + bound; an observer, who might have seen a token that is missing, has a gap that no fault
+explains. Source: `docs/checks.md`; the deciding cold read: Kingsbury, Jepsen (sets with final reads).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from chaos.verdict import words
 from chaos.verdict.documents import Document, cold_tokens, documents, is_acknowledged
 from chaos.verdict.excuse import blind
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, sight
 from chaos.verdict.history import NS
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ def _judge_document(
 ) -> None:
     reads = [(read, set(tokens)) for read in document.cold if (tokens := cold_tokens(read)) is not None]
     starved = not reads or len(reads) < len(document.cold)
-    unseen = blind(history, bounds, document)
     kept = set.intersection(*(tokens for _, tokens in reads)) if reads else set()
     sightings = _sightings(document)
     for token in {**document.edits, **dict.fromkeys(sightings)}:
@@ -51,9 +50,6 @@ def _judge_document(
         op, seen = document.edits.get(token), sightings.get(token)
         promised = op is not None and is_acknowledged(op)
         if not promised and seen is None:
-            if token not in kept and unseen and reads:
-                found.inconclusive += 1
-                found.because(f"{document.key}: an observer's look that could have shown {token} did not come")
             continue
         miss = None if token in kept else _miss(token, op, seen, reads)
         if miss is not None and ripe is not None and miss.begin.t_ns >= ripe:
@@ -64,6 +60,9 @@ def _judge_document(
             found.because(_why(document, miss))
         else:
             found.judged += 1
+    if document.edits and blind(history, bounds, document):
+        found.inconclusive += 1
+        found.because(f"{document.key}: an observer's look that could have shown a token did not come")
 
 
 def _why(document: Document, miss: Op | None) -> str:
@@ -108,9 +107,9 @@ def _violation(
             story.append((op.end.t_ns, told))
     if seen is not None:
         since = min(since, seen.t_ns)
-        sight = f"observer {seen.session} saw {token} at {words.at(history, seen.t_ns)}"
-        story.append((seen.t_ns, sight))
-        told = told or sight
+        saw = f"observer {seen.session} saw {token} at {words.at(history, seen.t_ns)}"
+        story.append((seen.t_ns, saw))
+        told = told or saw
     faults = words.fault_story(history, since, miss.begin.t_ns)
     reader = f"a cold reader{words.via(miss.begin.region)}"
     story += [*faults, (miss.end.t_ns if miss.end else miss.begin.t_ns, f"{reader} does not have {token}")]
@@ -120,7 +119,7 @@ def _violation(
             story.append((read.end.t_ns, f"a cold reader{words.via(read.begin.region)} {has} {token}"))
     between = "".join(f"; {says} at {words.at(history, t_ns)}" for t_ns, says in faults[:2])
     says = f"{told}{between}; {reader} at {words.at(history, miss.begin.t_ns)} does not have it ({token})"
-    return Violation(since, says, tuple(story))
+    return Violation(since, says, tuple(story), (sight(history, miss),))
 
 
 check = Check("D1", "no acknowledged edit is lost", "edits.lost", run, lambda load: load.editors > 0)

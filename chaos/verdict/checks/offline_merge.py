@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from chaos.verdict import words
 from chaos.verdict.documents import Document, cold_tokens, documents
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Sight, Violation, sight
 from chaos.verdict.history import NS, Op
 
 if TYPE_CHECKING:
@@ -99,12 +99,12 @@ def _judge(
     if online is None or not group.edits or refreshed <= online.t_ns:
         found.unjudged += 1
         return
+    due = online.t_ns + int(bounds.convergence_s * NS)
     lost = _lost(group, document, min(_next(cuts.get((f, user)), online.t_ns) for f in ("dropped", "refreshed")))
     if lost is not None:
         found.judged += 1
-        found.violations.append(_violation(history, group, document, *lost, how="a cold reader"))
+        found.violations.append(_violation(history, group, document, *lost, due, how="a cold reader"))
         return
-    due = online.t_ns + int(bounds.convergence_s * NS)
     if _excused(history, bounds, group, due):
         found.excused += 1
         return
@@ -121,7 +121,7 @@ def _judge_idle(
         lacking = _lacking(document, token, due, until)
         if lacking is not None:
             found.judged += 1
-            found.violations.append(_violation(history, group, document, token, lacking, how="an observer"))
+            found.violations.append(_violation(history, group, document, token, lacking, due, how="an observer"))
             return
         if not _arrived(document, token, until):
             missing.append(token)
@@ -188,7 +188,9 @@ def _excused(history: History, bounds: Bounds, group: _Group, due: int) -> bool:
     )
 
 
-def _violation(history: History, group: _Group, document: Document, token: str, look: Op, *, how: str) -> Violation:
+def _violation(
+    history: History, group: _Group, document: Document, token: str, look: Op, due: int, *, how: str
+) -> Violation:
     user = f"user {group.offline.user}"
     online_ns = group.online.t_ns if group.online else group.offline.t_ns
     edit = next(op for op in group.edits if str(op.begin.value) == token)
@@ -204,7 +206,9 @@ def _violation(history: History, group: _Group, document: Document, token: str, 
         f"{user} wrote {token} offline and came back at {words.at(history, online_ns)}; "
         f"{reader} at {words.at(history, look.begin.t_ns)} does not have it"
     )
-    return Violation(group.offline.t_ns, says, tuple(story), timed=True)
+    editor = Sight(edit.begin.worker, edit.session, online_ns, due)
+    seen_by = (editor, sight(history, look))
+    return Violation(group.offline.t_ns, says, tuple(story), seen_by)
 
 
 check = Check(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from chaos.verdict import words
 from chaos.verdict.excuse import Harm, harm
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, sight
 from chaos.verdict.history import NS
 from chaos.verdict.presence import Connection, Look, Looks, connections, looks_at, observed
 
@@ -124,7 +124,7 @@ def _violation(history: History, one: Look, two: Look) -> Violation:
         f"{one.op.session} and {two.op.session} were both in {key} at {words.at(history, two.start_ns)}, and neither "
         f"sees the other, nor anybody whom the other sees: the room has fallen apart"
     )
-    return Violation(two.start_ns, says, tuple(story), timed=True)
+    return Violation(two.start_ns, says, tuple(story), seen_by=(sight(history, one.op), sight(history, two.op)))
 
 
 check = Check("M4", "a room is one room", "rooms.split", run, lambda load: load.participants > 0)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chaos.verdict import words
 from chaos.verdict.documents import Document, Looks, Step, documents, is_acknowledged
 from chaos.verdict.excuse import blind
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, sight
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -161,7 +161,7 @@ def _violation(history: History, document: Document, turned: _Turned) -> Violati
             f"{document.key}: {_reader(read)} has {a} before {b} at {words.at(history, read.begin.t_ns)}, "
             f"{_reader(other)} at {words.at(history, other.begin.t_ns)} has them the other way round"
         )
-    return Violation(since, says, tuple(story))
+    return Violation(since, says, tuple(story), tuple(sight(history, one) for one, _ in reads))
 
 
 def _reader(read: Op) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chaos.verdict import words
 from chaos.verdict.documents import Document, documents
 from chaos.verdict.excuse import blind
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, sight
 
 if TYPE_CHECKING:
     from chaos.model.stack import Bounds
@@ -43,18 +43,18 @@ def run(history: History, bounds: Bounds) -> CheckFindings:
 def _judge(history: History, bounds: Bounds, document: Document, homes: dict[str, Op], found: CheckFindings) -> None:
     sights = _sights(document)
     first_came, before = _first(document, sights)
-    for token, sight in sights.items():
-        why = _why(document.edits.get(token), sight)
+    for token, seen in sights.items():
+        why = _why(document.edits.get(token), seen)
         strange = token not in document.edits
-        if strange and first_came and sight.t_ns <= before:
+        if strange and first_came and seen.t_ns <= before:
             found.unjudged += 1
-        elif strange and not first_came and sight.t_ns <= before:
+        elif strange and not first_came and seen.t_ns <= before:
             found.inconclusive += 1
             found.because(f"{document.key}: the first look did not come, so {token} may be older than the run")
         else:
             found.judged += 1
             if why:
-                found.violations.append(_violation(history, document, token, sight, why, homes.get(token)))
+                found.violations.append(_violation(history, document, token, seen, why, homes.get(token)))
     if document.edits and (document.starved() or blind(history, bounds, document)):
         found.inconclusive += 1
         what = "a cold read" if document.starved() else "an observer's look"
@@ -88,28 +88,28 @@ def _first(document: Document, sights: dict[str, _Sight]) -> tuple[bool, float]:
     return min(planned, key=lambda read: read.begin.t_ns).outcome == "obs", min(came, default=float("inf"))
 
 
-def _why(op: Op | None, sight: _Sight) -> str:
+def _why(op: Op | None, seen: _Sight) -> str:
     if op is None:
         return "nobody wrote it there"
     if op.outcome == "fail" and op.error.startswith("not sent"):
         return "its edit was never sent"
-    return "it was written only later" if sight.t_ns < op.begin.t_ns else ""
+    return "it was written only later" if seen.t_ns < op.begin.t_ns else ""
 
 
-def _violation(history: History, document: Document, token: str, sight: _Sight, why: str, home: Op | None) -> Violation:
-    read = sight.read
+def _violation(history: History, document: Document, token: str, seen: _Sight, why: str, home: Op | None) -> Violation:
+    read = seen.read
     reader = f"{read.begin.user or 'a reader'}{words.via(read.begin.region)}"
     story = [
         (read.begin.t_ns, f"{reader} looks at {document.key}"),
-        (sight.t_ns, f"it holds {token}{words.answer(read)}"),
-        *words.fault_story(history, history.t0_ns, sight.t_ns),
+        (seen.t_ns, f"it holds {token}{words.answer(read)}"),
+        *words.fault_story(history, history.t0_ns, seen.t_ns),
     ]
     if home is not None:
         story.append((home.begin.t_ns, f"{words.who(home.begin)} wrote {token} into {home.begin.key}"))
         if home.end is not None:
             story.append((home.end.t_ns, f"{words.who(home.begin)}: {words.result(home)}"))
-    says = f"{document.key} held {token} at {words.at(history, sight.t_ns)} as {reader} read it; {why}"
-    return Violation(sight.t_ns, says, tuple(story))
+    says = f"{document.key} held {token} at {words.at(history, seen.t_ns)} as {reader} read it; {why}"
+    return Violation(seen.t_ns, says, tuple(story), (sight(history, read),))
 
 
 check = Check("D5", "no document holds what nobody wrote", "edits.phantom", run, lambda load: load.editors > 0)

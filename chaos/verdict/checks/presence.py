@@ -15,7 +15,7 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 from chaos.verdict import words
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, sight
 from chaos.verdict.history import NS
 from chaos.verdict.presence import Connection, Look, Looks, connections, looks_at
 
@@ -77,7 +77,7 @@ def _violation(history: History, bounds: Bounds, one: Connection, look: Look) ->
         f"{user} was in {one.key} from {words.at(history, one.since_ns)}; the roster of "
         f"{words.at(history, begin.t_ns)} does not list the session (bound {bounds.visibility_s:g} s)"
     )
-    return Violation(begin.t_ns, says, tuple(story), timed=True)
+    return Violation(begin.t_ns, says, tuple(story), seen_by=(sight(history, look.op),))
 
 
 check = Check("M2", "who is in a room is on its roster", "presence.missing", run, lambda load: load.participants > 0)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from chaos.model.event import Phase
 from chaos.verdict import words
 from chaos.verdict.excuse import quiet
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, sight
 from chaos.verdict.reentry_words import identity_refusal
 from chaos.verdict.stats import exceedance
 
@@ -120,7 +120,8 @@ def _violation(history: History, op: Op, twin: Op | None) -> Violation:
             (twin.end.t_ns, f"{fresh} is in{words.by(twin.end.node)}"),
         ]
         says += f", while a fresh user, {twin.begin.user}, does"
-    return Violation(begin.t_ns, says, tuple(story))
+    seen_by = tuple(sight(history, one) for one in (op, twin) if one is not None)
+    return Violation(begin.t_ns, says, tuple(story), seen_by)
 
 
 check = Check(

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chaos.verdict import words
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Sight, Violation, sight
 from chaos.verdict.history import NS
 from chaos.verdict.presence import Connection, Looks, connections, listed, looks_at
 from chaos.verdict.sometimes import makes_cuts
@@ -110,7 +110,7 @@ class _Judge:
         self.found.figures["refused"] += 1
         away = f"was cut off from {one.old.key} for {self._away(one)}"
         says = f"{self._who(one)} {away} and is not taken back: {one.op.error}"
-        return Violation(one.done_ns, says, tuple(self._story(one)), timed=True)
+        return Violation(one.done_ns, says, tuple(self._story(one)), (self._self(one),))
 
     def _flap(self, one: _Resume, new: Connection) -> list[Violation]:
         if one.old.since_ns + self.visible > one.cut_ns:
@@ -131,7 +131,8 @@ class _Judge:
                     f"{self._who(one)} was cut off from {one.old.key} for {self._away(one)} and resumed; meanwhile, at "
                     f"{self._at(look.start_ns)}, the others saw that it had gone"
                 )
-                return [Violation(look.start_ns, says, tuple(story), timed=True)]
+                seen_by = (self._self(one), sight(self.history, look.op))
+                return [Violation(look.start_ns, says, tuple(story), seen_by)]
         return []
 
     def _stale(self, one: _Resume, new: Connection) -> list[Violation]:
@@ -154,7 +155,8 @@ class _Judge:
             back = f"{self._who(one)} resumed in {one.old.key} at {self._at(one.done_ns)}"
             says = f"{back}; the roster that it is shown {wrong.says}"
             told = (end_ns, f"{one.old.session} was told{words.by(op.end.node)} of {len(shown)} sessions")
-            return [Violation(op.begin.t_ns, says, (*self._story(one), *wrong.events, told), timed=True)]
+            story = (*self._story(one), *wrong.events, told)
+            return [Violation(op.begin.t_ns, says, story, (sight(self.history, op),))]
         return []
 
     def _missed(self, one: _Resume, new: Connection) -> list[Violation]:
@@ -190,7 +192,7 @@ class _Judge:
             f"{self._who(one)} was cut off from {ears.key} for {self._away(one)} and resumed; what "
             f"{said.op.begin.user} said at {self._at(said.said_ns)}, which was acknowledged, never reached it"
         )
-        return Violation(said.acked_ns, says, tuple(story))
+        return Violation(said.acked_ns, says, tuple(story), (self._self(one, one.done_ns + self.visible),))
 
     def _story(self, one: _Resume) -> list[tuple[int, str]]:
         cut = one.old.end is not None and one.old.end.f == "cut"
@@ -202,6 +204,11 @@ class _Judge:
             (one.done_ns, f"resume: {words.result(one.op)}{words.by(one.op.end.node if one.op.end else '')}"),
             *words.fault_story(self.history, one.cut_ns, one.done_ns),
         ]
+
+    def _self(self, one: _Resume, until_ns: int = 0) -> Sight:
+        """The client that was cut off, from then to its resume, or to when it had waited long enough."""
+        begin = one.op.begin
+        return Sight(begin.worker, one.op.session, one.cut_ns, max(one.done_ns, until_ns))
 
     def _who(self, one: _Resume) -> str:
         return words.who(one.op.begin)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from chaos.verdict import words
 from chaos.verdict.documents import Document, cold_tokens, documents, is_acknowledged
 from chaos.verdict.excuse import blind
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, sight
 from chaos.verdict.history import NS
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ def _judge(
     for token, op in deletes.items():
         told_ns = op.end.t_ns if op.end else op.begin.t_ns
         holds = [read for read, tokens in reads if token in tokens and read.begin.t_ns >= told_ns]
-        sight = back.get(token) or next((read for read in holds if ripe is not None and read.begin.t_ns >= ripe), None)
-        if sight is not None:
+        shown = back.get(token) or next((read for read in holds if ripe is not None and read.begin.t_ns >= ripe), None)
+        if shown is not None:
             found.judged += 1
-            found.violations.append(_violation(history, document, token, op, sight))
+            found.violations.append(_violation(history, document, token, op, shown))
         elif starved or holds or unseen:
             found.inconclusive += 1
             early = "a cold read that still has a deleted token began too early to judge"
@@ -77,23 +77,23 @@ def _back(document: Document, deletes: dict[str, Op]) -> dict[str, Op]:
     return back
 
 
-def _violation(history: History, document: Document, token: str, op: Op, sight: Op) -> Violation:
+def _violation(history: History, document: Document, token: str, op: Op, shown: Op) -> Violation:
     edit = document.edits.get(token)
     told_ns = op.end.t_ns if op.end else op.begin.t_ns
-    cold = sight.begin.f == "cold_read"
-    reader = f"{'a cold reader' if cold else f'observer {sight.session}'}{words.via(sight.begin.region)}"
+    cold = shown.begin.f == "cold_read"
+    reader = f"{'a cold reader' if cold else f'observer {shown.session}'}{words.via(shown.begin.region)}"
     told = f"user {op.begin.user} was told {token} is deleted at {words.at(history, told_ns)}"
     has = "has it again" if not cold else "has it"
     story = [
         (op.begin.t_ns, f"{words.who(op.begin)} deleted {token} from {document.key}"),
         (told_ns, told + words.answer(op)),
-        *words.fault_story(history, op.begin.t_ns, sight.begin.t_ns),
-        (history.seen_until(sight), f"{reader} {has}{words.answer(sight)}"),
+        *words.fault_story(history, op.begin.t_ns, shown.begin.t_ns),
+        (history.seen_until(shown), f"{reader} {has}{words.answer(shown)}"),
     ]
     if edit is not None:
         story.append((edit.begin.t_ns, f"{words.who(edit.begin)} wrote {token} into {document.key}"))
-    says = f"{told}; {reader} at {words.at(history, sight.begin.t_ns)} {has}"
-    return Violation(op.begin.t_ns, says, tuple(story))
+    says = f"{told}; {reader} at {words.at(history, shown.begin.t_ns)} {has}"
+    return Violation(op.begin.t_ns, says, tuple(story), (sight(history, shown),))
 
 
 check = Check(

@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from chaos.verdict import words
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, felt
 from chaos.verdict.history import NS
 from chaos.verdict.presence import Connection, connections
 
@@ -55,8 +55,9 @@ def _moment(one: Connection) -> int:
 
 
 def _violation(history: History, one: Connection, together: int) -> Violation:
-    user, end_ns = words.who(one.entered), one.end.t_ns if one.end is not None else 0
-    why = (one.end.error if one.end is not None else "") or "without a word"
+    user, end = words.who(one.entered), one.end or one.entered
+    end_ns = end.t_ns
+    why = end.error or "without a word"
     story = [
         (one.since_ns, f"{user} was let into {one.key}{words.via(one.region)}{words.by(one.entered.node)}"),
         *words.fault_story(history, one.since_ns, end_ns),
@@ -66,7 +67,7 @@ def _violation(history: History, one: Connection, together: int) -> Violation:
         story.append((one.proved_ns, f"the server last answered {user}"))
     also = f", and {together - 1} others of the room with it" if together > 1 else ""
     says = f"{user} was dropped from {one.key} at {words.at(history, end_ns)} ({why}){also}; no fault reached it"
-    return Violation(end_ns, says, tuple(story), timed=True)
+    return Violation(end_ns, says, tuple(story), seen_by=(felt(end),))
 
 
 check = Check("M10", "nobody is dropped from a room", "rooms.dropped", run, lambda load: load.participants > 0)

@@ -13,7 +13,7 @@ from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
 from chaos.verdict import words
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, sight
 from chaos.verdict.history import NS
 from chaos.verdict.presence import Connection, Look, Looks, connections, looks_at
 from chaos.verdict.sometimes import SOME
@@ -100,7 +100,7 @@ def _violation(history: History, bounds: Bounds, one: Connection, other: Connect
         f"user {user} came to {one.key} again at {words.at(history, one.since_ns)}; the roster of "
         f"{words.at(history, begin.t_ns)} {both}"
     )
-    return Violation(begin.t_ns, says, tuple(story), timed=True)
+    return Violation(begin.t_ns, says, tuple(story), seen_by=(sight(history, look.op),))
 
 
 check = Check(

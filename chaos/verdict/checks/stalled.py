@@ -3,19 +3,17 @@
 Invariant: from an edit that nobody has answered yet to the next acknowledgement of any edit of the document pass at
 most two deadlines (2 x `edit_s`), counted only while somebody tries.
 Violation: a longer time. What overlaps a fault that reaches the document, or all of those who tried, is cut out of that
-time (excused); the rest of it is judged. Timed, unless other documents took edits all the while.
+time (excused); the rest of it is judged.
 Inconclusive: edits without an end in the record. Unjudged: a document whose few tries the end of the load cut off.
 Source: `docs/checks.md`; availability as the longest gap between successes, not as a mean.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from chaos.verdict import words
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Sight, Violation
 from chaos.verdict.history import NS
 
 if TYPE_CHECKING:
@@ -39,23 +37,13 @@ def run(history: History, bounds: Bounds) -> CheckFindings:
     for op in history.of("edit"):
         documents.setdefault(op.begin.key, []).append(op)
     longest = 0.0
-    acks = sorted(
-        (history.seen_until(op), op.begin.key) for ops in documents.values() for op in ops if op.outcome == "ok"
-    )
     for key, ops in sorted(documents.items()):
-        longest = max(longest, _judge(history, bounds, key, ops, found, acks))
+        longest = max(longest, _judge(history, bounds, key, ops, found))
     found.figures["longest_s"] = round(longest, 2)
     return found
 
 
-def _judge(
-    history: History,
-    bounds: Bounds,
-    key: str,
-    ops: Sequence[Op],
-    found: CheckFindings,
-    acks: Sequence[tuple[int, str]],
-) -> float:
+def _judge(history: History, bounds: Bounds, key: str, ops: Sequence[Op], found: CheckFindings) -> float:
     stalls = _stalls(history, ops, int(bounds.edit_s * NS))
     bound = DEADLINES * int(bounds.edit_s * NS)
     kept = [part for stall in stalls for part in _without_faults(history, bounds, key, ops, stall, bound)]
@@ -66,8 +54,7 @@ def _judge(
         found.because(f"{key}: {lost} edits have no end in the record")
     elif worst is not None and seconds > bound / NS:
         found.judged += 1
-        violation = _violation(history, key, ops, worst, bound / NS)
-        found.violations.append(replace(violation, timed=not _others_went_on(acks, key, worst, bound // DEADLINES)))
+        found.violations.append(_violation(history, key, ops, worst, bound / NS))
     elif not any(op.outcome == "ok" for op in ops):
         excused = any(stall.end_ns - stall.start_ns > bound for stall in stalls)
         found.excused += excused
@@ -109,7 +96,7 @@ def _without_faults(
     """What is left of a stall outside the faults that reach it, their grace included."""
     if stall.end_ns - stall.start_ns <= bound:
         return [stall]
-    trying = [op for op in ops if op.begin.t_ns <= stall.end_ns and history.seen_until(op) >= stall.start_ns]
+    trying = _trying(history, ops, stall)
     regions = {op.begin.region for op in trying}
     nodes = {node for op in ops for node in op.nodes}
     parts = [stall]
@@ -120,6 +107,10 @@ def _without_faults(
         until = stall.end_ns if fault.off_ns is None else fault.off_ns + int(bounds.grace_s * NS)
         parts = [rest for part in parts for rest in _cut(part, fault.start_ns, until)]
     return parts
+
+
+def _trying(history: History, ops: Iterable[Op], stall: _Stall) -> list[Op]:
+    return [op for op in ops if op.begin.t_ns <= stall.end_ns and history.seen_until(op) >= stall.start_ns]
 
 
 def _cut(part: _Stall, start_ns: int, end_ns: int) -> list[_Stall]:
@@ -142,18 +133,9 @@ def _violation(history: History, key: str, ops: Sequence[Op], stall: _Stall, bou
         f"{key} took no edit from {words.at(history, stall.start_ns)} to {words.at(history, stall.end_ns)}, "
         f"{(stall.end_ns - stall.start_ns) / NS:.1f} s (bound {bound_s:g} s), while {users} users typed"
     )
-    return Violation(stall.start_ns, says, tuple(story))
-
-
-def _others_went_on(acks: Sequence[tuple[int, str]], key: str, stall: _Stall, longest_ns: int) -> bool:
-    """Whether other documents took edits all the while: then it was not our own machine that stood still."""
-    last = stall.start_ns
-    for t_ns, other in acks[bisect_left(acks, (stall.start_ns, "")) :]:
-        if t_ns > stall.end_ns or t_ns - last > longest_ns:
-            break
-        if other != key:
-            last = t_ns
-    return stall.end_ns - last <= longest_ns
+    typing = {op.begin.worker: op.session for op in reversed(_trying(history, ops, stall))}
+    seen_by = tuple(Sight(worker, session, stall.start_ns, stall.end_ns) for worker, session in typing.items())
+    return Violation(stall.start_ns, says, tuple(story), seen_by)
 
 
 def _ended(op: Op) -> str:

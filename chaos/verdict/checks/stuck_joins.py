@@ -1,6 +1,7 @@
 """M1, admission: a wish to come in is answered; the share that is answered in time is an SLO, hanging is a violation.
 
-Invariant: by three join deadlines after its intended time a join or rejoin is ok or refused.
+Invariant: by three join deadlines after its intended time a join or rejoin is ok or refused. Most users give up or
+try anew before that; the load has patient ones who do not.
 Violation (a stuck join): it is neither by then, on one live socket: its user waited that long and was told nothing,
 and the connection was not lost. One that got in later than that at its first attempt was stuck all the same.
 Excused: a fault that reaches its region, node or room overlaps it (its socket was then not proved alive).
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from chaos.verdict import words
 from chaos.verdict.excuse import excused
-from chaos.verdict.findings import Check, CheckFindings, Violation
+from chaos.verdict.findings import Check, CheckFindings, Violation, sight
 from chaos.verdict.history import NS
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def run(history: History, bounds: Bounds) -> CheckFindings:
     """Judge every join and rejoin."""
     found = CheckFindings()
     limit = int(DEADLINES * bounds.join_s * NS)
-    for op in history.of("join", "rejoin"):
+    for op in history.of("join", "rejoin", "patient_join"):
         answered = op.outcome in {"ok", "fail"}
         waited = history.seen_until(op) - op.start_ns
         if answered and waited <= limit:
@@ -59,7 +60,7 @@ def _violation(history: History, op: Op, waited: int) -> Violation:
         (until, f"{user}: {words.result(op)} after {waited / NS:.1f} s"),
     ]
     says = f"{user} waited {waited / NS:.1f} s to join {room} and was neither let in nor refused"
-    return Violation(op.start_ns, says, tuple(story), timed=True)
+    return Violation(op.start_ns, says, tuple(story), (sight(history, op),))
 
 
 check = Check("M1", "no join hangs", "joins.stuck", run, lambda load: load.participants > 0)

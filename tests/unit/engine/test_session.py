@@ -11,8 +11,10 @@ from chaos.engine.ledger import Ledger
 from chaos.engine.rundir import RunDirectory
 from chaos.engine.session import Session, in_progress
 from chaos.errors import CannotJudge, ChaosError, InternalError, StackFailed, StillDirty
+from chaos.model.event import Event, Phase, Type
+from chaos.model.experiment import Threshold
 from chaos.model.view import Unwatched
-from chaos.record import Recorder
+from chaos.record import Recorder, read_log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,3 +109,55 @@ def test_dirty_is_only_what_is_still_there_at_the_end(
     assert type(session.trouble) is trouble
     assert session.trouble is not None
     assert session.trouble.evidence == ("r.1 (harm): no answer",)
+
+
+def going_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, per_step: int) -> tuple[list[float], list[Event]]:
+    """What is waited, and recorded, by a recovery of 10 joins that may go on for 30 s, with so many more each step."""
+    session = opened(tmp_path, monkeypatch)
+    rule = Threshold(text="join.success >= 99%", phase="recovery", metric="join.success", op=">=", value=0.99)
+    known = {"thresholds": [rule.model_dump()], "phases": {"extend": 30}}
+    session.directory.write_json("plan.json", {"experiment": known, "spec": {}})
+    load = Recorder(session.directory.path / "events" / "load.msgpack", "load")
+    waited: list[float] = []
+
+    def come(number: int) -> None:
+        for _ in range(number):
+            op = load.next_op()
+            load.record(Type.INVOKE, "join", op=op)
+            load.record(Type.OK, "join", op=op)
+        load.flush()
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        come(per_step)
+
+    monkeypatch.setattr(session, "wait", wait)
+    monkeypatch.setattr(
+        session, "_recorder", Recorder(session.directory.path / "events" / "conductor.msgpack", "conductor")
+    )
+    session._enter(Phase.RECOVERY, 11)
+    come(10)
+    session._go_on(10)
+    told = [event for event in read_log(session.directory.path).events if event.f == "extended"]
+    load.close()
+    assert session._recorder is not None
+    session._recorder.close()
+    session._recorder = None
+    session.close()
+    return waited, told
+
+
+def test_a_recovery_goes_on_until_its_rules_are_decided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten more joins a step make 30 after two of three steps; the record says for which rule, and how long."""
+    waited, told = going_on(tmp_path, monkeypatch, 10)
+    assert waited == [10, 10]
+    assert [event.value["seconds"] for event in told] == [10, 10]
+    assert "join.success >= 99% (recovery): 10 of the 30" in told[0].value["rules"][0]
+
+
+@pytest.mark.parametrize(("per_step", "steps"), [(0, 3), (1, 3), (20, 1)])
+def test_a_recovery_goes_on_no_longer_than_it_may(
+    per_step: int, steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody comes it ends with its budget; where enough come it ends at once."""
+    assert len(going_on(tmp_path, monkeypatch, per_step)[0]) == steps

@@ -12,7 +12,7 @@ from chaos.experiment import samples
 from chaos.experiment.samples import expected, lower_bound, proving, rates, samplings
 from chaos.experiment.thresholds import parse_threshold
 from chaos.load import arrivals
-from chaos.model.experiment import LoadSpec
+from chaos.model.experiment import LOOKS, LoadSpec, PhaseSpec
 from chaos.model.plan import PlannedPhase
 
 
@@ -27,6 +27,19 @@ def test_proving_is_the_smallest_number_that_proves(share: float, failures: int)
     count = proving(share, failures)
     assert lower_bound(count - failures, count) >= share
     assert count - 1 <= failures or lower_bound(count - 1 - failures, count - 1) < share
+
+
+def test_four_looks_have_their_price() -> None:
+    """Where the recovery may go on, 498 clean instances prove 99 %, and what it may have at most is told."""
+    assert (proving(0.99, 0, LOOKS), proving(0.99, 1, LOOKS)) == (498, 683)
+    rules = [parse_threshold("join.success >= 99%", phase) for phase in ("recovery", "fault")]
+    phases = [PlannedPhase(name=name, starts_s=0, seconds=10) for name in ("recovery", "fault")]
+    load = LoadSpec(participants=15, stay_s=10, rejoin=0.5)
+    found = samplings(rules, load, phases, PhaseSpec(extend=30))
+    assert [(one.expected, one.at_most, one.proven, one.enough) for one in found] == [
+        (10, 40, 498, True),
+        (10, 10, 268, False),
+    ]
 
 
 def test_nothing_proves_that_all_succeed() -> None:

@@ -77,6 +77,40 @@ def test_recovery_is_judged_after_the_heal_only(phase: str) -> None:
             parse_threshold("recovery < 9 s", phase)
 
 
+EFFECTS = [
+    ("say.p95.effect <= 1.5x", 1.5),
+    (" say.p95.effect < 2 × ", 2.0),
+    ("join.success.effect <= 1 point", 0.01),
+    ("join.success.effect<=0.5points", 0.005),
+]
+NO_EFFECTS = [
+    ("say.p95.effect <= 1.5", 21, "a ratio needs a unit", "how many times as long is written as 1.5x"),
+    ("say.p95.effect <= 0.9x", 18, "0.9x would ask a fault to do good", "1x is: not slower at all"),
+    ("say.p95.effect == 1x", 15, "an effect is known within an interval only", "did you mean <=?"),
+    ("say.p95.effect >= 1x", 15, ">= would pass when users suffer", "did you mean <=?"),
+    ("say.p99.effect <= 1x", 0, "there is no metric 'say.p99.effect'", "did you mean say.p95.effect?"),
+    ("join.success.effect <= 1%", 24, "'%' is no unit of a difference", "a difference of shares is written as 1 point"),
+]
+
+
+@pytest.mark.parametrize(("text", "value"), EFFECTS)
+def test_an_effect_is_a_ratio_or_points(text: str, value: float) -> None:
+    """How many times as long, or how many points more in vain; under the fault or over the run."""
+    assert parse_threshold(text, "fault").value == value
+    assert re.search(PATTERN, text)
+    with pytest.raises(BadThreshold, match="that of a fault"):
+        parse_threshold(text, "recovery")
+
+
+@pytest.mark.parametrize(("text", "offset", "message", "hint"), NO_EFFECTS)
+def test_what_is_no_effect_is_pointed_at(text: str, offset: int, message: str, hint: str) -> None:
+    """As with every rule: what is wrong, where, and what was meant."""
+    with pytest.raises(BadThreshold) as caught:
+        parse_threshold(text, "fault")
+    assert (caught.value.offset, caught.value.message, caught.value.hint) == (offset, message, hint)
+    assert not re.search(PATTERN, text)
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_metric_can_be_used(metric: str) -> None:
     """Each metric of the catalogue has a rule that is accepted, by the parser and by the pattern."""
@@ -85,6 +119,8 @@ def test_every_metric_can_be_used(metric: str) -> None:
         Dimension.LATENCY: "< 1 s",
         Dimension.DURATION: "< 1 s",
         Dimension.COUNT: "== 0",
+        Dimension.RATIO: "<= 1.5x",
+        Dimension.POINTS: "<= 1 point",
     }[METRICS[metric]]
     assert parse_threshold(f"{metric} {rule}", "run").metric == metric
     assert re.search(PATTERN, f"{metric} {rule}")

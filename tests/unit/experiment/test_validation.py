@@ -261,6 +261,21 @@ def test_a_reason_allows_a_whole_service() -> None:
     assert "allow_whole_service is empty" in said(changed)
 
 
+def test_an_effect_needs_a_fault_that_is_interleaved() -> None:
+    """A rule on an effect is a problem without such a fault, at its own place; two such faults are one too many."""
+    changed = document()
+    changed["extensions"][0]["thresholds"]["fault"] = ["join.p95.effect <= 1.5x"]
+    assert 'no fault of the method is interleaved (inject the fault "interleave"' in said(changed)
+    arguments = changed["method"][0]["provider"]["arguments"]
+    own = {"of": "congestion", "arguments": {"delay_ms": 30}, "duration": 20}
+    arguments.clear()
+    arguments |= {"fault": "interleave", "target": {"region": "cn-east"}, **own}
+    thresholds = check(parse(json.dumps(changed), "f")).thresholds
+    assert [one.value for one in thresholds if one.metric == "join.p95.effect"] == [1.5]
+    changed["method"].insert(0, changed["method"][0])
+    assert "a second fault that is interleaved (put it into an experiment of its own)" in said(changed)
+
+
 def test_an_installation_without_probes_still_reads_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is suggested then, and a module that is not there is a problem like any other."""
     monkeypatch.setitem(sys.modules, "probes", None)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 import pytest
 from pydantic import ValidationError
 
+from chaos.faults.base import Injection
 from chaos.faults.corrupt import Corrupt
 from chaos.faults.cut import Cut
 from chaos.faults.flap import Flap
 from chaos.faults.half_open import HalfOpen
+from chaos.faults.interleave import Interleave
 from chaos.faults.ramp import Ramp
 from chaos.faults.slow_reader import SlowReader
+from chaos.faults.targets import Aim
 from chaos.model.fault import Target
 from chaos.model.stack import Site, StackSpec
+
+if TYPE_CHECKING:
+    from chaos.faults.applied import Turned
+    from chaos.runtimes.base import Runtime
 
 AT = {"target": Target(region="east"), "duration": 10.0}
 THROUGH = {"through": {"a": 1.0}}
@@ -20,14 +29,36 @@ SITE = Site(spec=StackSpec(stack="s", services={}), proxy="/proxy.sock", supervi
 
 
 def late(ms: float, step: int) -> dict[str, object]:
-    return {"rtt_ms": {"a": ms}, "delayed_bytes": 0, "stalls": 0, "step": step}
+    return {"rtt_ms": {"a": ms}, "delayed_bytes": 0, "stalls": 0, "step": step, "on": step % 2 == 0}
+
+
+class Releases:
+    """A runtime that notes what is put on links and taken off."""
+
+    def __init__(self) -> None:
+        self.did: list[str] = []
+
+    def shape(self, *_: object) -> None:
+        self.did.append("on")
+
+    def release(self, _: str) -> None:
+        self.did.append("off")
+
+
+def step_of(fault: Turned, number: int, seed: int = 1, *, last: int | None = None) -> Injection:
+    runtime = cast("Runtime", Releases())
+    return Injection(id="r.1", aim=Aim(links=("a",)), runtime=runtime, seed=seed, lease_s=6, step=number, last=last)
+
+
+def order(fault: Turned, seed: int, steps: int) -> list[bool]:
+    return [fault.is_on(step_of(fault, number, seed)) for number in range(steps)]
 
 
 def test_a_flap_turns_over_in_its_rhythm() -> None:
     """On for the duty and off for the rest of each period, until the end."""
     flap = Flap(**AT, of="pause", period=4, duty=0.25)
     assert flap.steps(1) == (1.0, 4.0, 5.0, 8.0, 9.0)
-    assert [flap.is_on(step) for step in range(3)] == [True, False, True]
+    assert order(flap, 1, 3) == [True, False, True]
 
 
 def test_a_flap_is_the_same_for_the_same_seed() -> None:
@@ -46,6 +77,46 @@ def test_a_flap_bites_only_if_it_comes_and_goes() -> None:
     assert not flap.evidence(calm, [late(203, 0), late(204, 1)]).bit
     assert not flap.evidence(calm, [late(2, 0), late(2, 1)]).bit
     assert not flap.evidence(calm, [late(203, 0)]).bit
+
+
+def test_an_interleaved_fault_is_on_once_in_each_pair() -> None:
+    """Eight pairs of equal windows; the order in each is the seed's, and over many seeds either is as likely."""
+    fault = Interleave(**AT | {"duration": 32}, of="pause")
+    assert fault.steps(1) == tuple(2.0 * number for number in range(1, 16))
+    drawn = [order(fault, seed, 16) for seed in range(200)]
+    assert drawn[3] == order(fault, 3, 16)
+    assert all(one[pair] != one[pair + 1] for one in drawn for pair in range(0, 16, 2))
+    first = [sum(one[pair] for one in drawn) for pair in range(0, 16, 2)]
+    assert all(70 < times < 130 for times in first)
+
+
+def test_a_turn_changes_only_what_has_to_change() -> None:
+    """On after off puts in, off after on takes out, and the same again does nothing, also where a step was missed."""
+    flap = Flap(**AT, of="congestion", arguments={"delay_ms": 100}, period=2)
+
+    def did(number: int, last: int | None) -> list[str]:
+        injection = step_of(flap, number, last=last)
+        flap.inject(injection)
+        return cast("Releases", injection.runtime).did
+
+    assert [did(0, None), did(1, 0), did(2, 1), did(2, 0), did(3, 1)] == [["on"], ["off"], ["on"], [], []]
+
+
+def test_an_interleaved_fault_is_shown_before_its_windows() -> None:
+    """It begins on and goes off once before the first window, so that no look falls into one."""
+    fault = Interleave(**AT | {"duration": 32}, of="congestion", arguments={"delay_ms": 100})
+    assert fault.first_step == -2
+    assert [fault.is_on(step_of(fault, number)) for number in (-2, -1)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [({"settle": 1.0}, "nothing would be left"), ({"pairs": 4}, "pairs"), ({"of": "flap"}, "cannot apply 'flap'")],
+)
+def test_an_interleaved_fault_refuses_windows_that_tell_nothing(more: dict[str, object], said: str) -> None:
+    """Windows that are all settling, and too few of them, are refused with the reason."""
+    with pytest.raises(ValidationError, match=said):
+        Interleave(**{**AT, "duration": 16, "of": "pause", **more})  # type: ignore[arg-type]
 
 
 def test_a_ramp_goes_from_start_to_end() -> None:

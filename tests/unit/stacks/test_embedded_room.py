@@ -7,13 +7,10 @@ from typing import Any
 
 import pytest
 
-from chaos.runtimes.stackfile import load_stack
 from chaos.stacks.embedded import mutants
 from chaos.stacks.embedded.leases import Leases
 from chaos.stacks.embedded.room import Message, Room, Rules, Seat, parse, sign
 from chaos.stacks.embedded.store import Store
-from chaos.verdict.checks import registry
-from tests.longer import mutants as longer
 
 RULES = Rules(secret="s", node="meet-1", capacity=3, window_s=2.0, silence_s=2.0)
 
@@ -297,11 +294,13 @@ def test_unknown_mutant_ends_the_process(capsys: pytest.CaptureFixture[str]) -> 
     assert f"known: {', '.join(mutants.names())}" in capsys.readouterr().err
 
 
-def test_every_mutant_can_be_chosen_and_has_its_check() -> None:
-    """The stack file offers every mutant there is, in their order, and the longer suite names a check for each."""
-    assert load_stack("embedded").choices["mutant"] == tuple(mutants.names())
-    assert set(longer.MUTANTS) == set(mutants.names())
-    assert {check for _, check in longer.MUTANTS.values()} <= set(registry())
+def test_stuck_join_mutant_leaves_each_user_waiting_once_at_most() -> None:
+    """With `stuck-join` a wish to join is now and then not answered; the same user's next one is."""
+    hall = Hall(mutants.select("stuck-join", "meetings", Room))
+    answers = [len(hall.join(f"u{number}")[1].told) for number in range(8)]
+    assert answers.count(0) == 2
+    unanswered = f"u{answers.index(0)}"
+    assert all(hall.join(f"{unanswered}.{number}", unanswered)[1].told for number in range(8))
 
 
 def test_one_mutant_spoils_one_class_of_the_store() -> None:

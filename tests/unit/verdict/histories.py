@@ -93,6 +93,13 @@ class Record:
         )
         return self
 
+    def pulse(self, t: float, until: float, *, late: float = 0.001, every: float = 0.2, worker: str = "load") -> Record:
+        """The null target's answers, each so many seconds late."""
+        for number in range(round((until - t) / every)):
+            due = t + number * every
+            self.add(due + late, "ok", "null", worker=worker, intended_ns=ORIGIN + round(due * NS))
+        return self
+
     def stay(self, t: float, until: float, *, user: str = "u1", **parts: Any) -> Record:
         """Join at `t` and leave at `until`, both at once."""
         self.do("join", t, t + 0.05, user=user, intended=t, **parts)
@@ -230,10 +237,14 @@ class Record:
         return self
 
     def history(self) -> History:
+        return self.of(self.events)
+
+    def of(self, events: list[Event]) -> History:
+        """The history of other events in the phases of this record."""
         phases = [
             Event(seq, ORIGIN + round(t * NS), "phase", name, "phases") for seq, (name, t) in enumerate(self.phases)
         ]
-        return build([*self.events, *phases])
+        return build([*events, *phases])
 
 
 def findings(name: str, record: Record, bounds: Bounds = BOUNDS) -> CheckFindings:

@@ -10,6 +10,14 @@ from histories import Record
 ROOM = "room-1"
 OBSERVERS = (("watcher", "cn-north", 0.0), ("other", "cn-east", 0.5))
 PLANTED = {
+    "hung": "M1",
+    "ghost": "M3",
+    "stuck": "M5",
+    "barred": "M6",
+    "kept out": "M6",
+    "overfull": "M9",
+    "shut": "M9",
+    "smuggled": "M9",
     "missing": "M2",
     "split": "M4",
     "flap": "M7",
@@ -23,6 +31,9 @@ PLANTED = {
     "swapped": "M11",
 }
 """What may be broken, and the check that must find it."""
+
+
+_KEPT_OUT = {"barred": "refused: already-in", "kept out": "refused: try later"}
 
 
 @dataclass
@@ -50,12 +61,15 @@ def meeting(seed: int, planted: str = "") -> Record:
         cut = rng.uniform(since + 2, until - 5) if number < 3 else 0.0
         stays.append(_Stay(f"u{number}", since, until, f"u{number}.1", cut))
     back = rng.uniform(10.5, 12)
-    stays += [_Stay("v", 3, back + 2.5, "v.1"), _Stay("v", back, 40, "v.2")]
+    stays += [_Stay("twin", back, back + 6, "twin.1"), _Stay("v", 3, back + 2.5, "v.1"), _Stay("v", back, 40, "v.2")]
     _speak(rng, stays)
     record = Record()
     for stay in stays:
         _live(record, stay, stays, planted)
+    if planted == "hung":
+        record.do("join", 14, 30, "info", user="h", error="timeout", intended=14)
     _observe(record, stays, planted, round(back + 2))
+    _hall(record, rng, planted)
     return record
 
 
@@ -73,7 +87,11 @@ def _speak(rng: random.Random, stays: list[_Stay]) -> None:
 def _live(record: Record, stay: _Stay, stays: list[_Stay], planted: str) -> None:
     who = {"user": stay.user, "session": stay.session}
     f = "rejoin" if stay.session == "v.2" else "join"
-    record.do(f, stay.since, stay.since + 0.02, value={"pair": 1, "after": "vanish"} if f == "rejoin" else None, **who)
+    value = {"v.2": {"pair": 1, "after": "vanish"}, "twin.1": {"pair": 1, "twin": True}}.get(stay.session)
+    if f == "rejoin" and planted in _KEPT_OUT:
+        record.do(f, stay.since, stay.since + 0.02, "fail", value=value, error=_KEPT_OUT[planted], **who)
+        return
+    record.do(f, stay.since, stay.since + 0.02, value=value, **who)
     for t, text in stay.says:
         record.say(t, text)
     if stay.session == "v.1":
@@ -83,6 +101,8 @@ def _live(record: Record, stay: _Stay, stays: list[_Stay], planted: str) -> None
         _cut(record, stay, stays, planted if stay.user == "u1" else "")
     if planted == "dropped" and stay.user == "u1":
         record.fact("dropped", stay.until, error="closed 4000", **who)
+    elif planted == "stuck" and stay.user == "u2":
+        record.do("leave", stay.until, stay.until + 4, "info", error="timeout", **who)
     else:
         record.do("leave", stay.until, stay.until + 0.02, **who)
 
@@ -126,6 +146,8 @@ def _seen(seen: list[str], t: float, user: str, stays: list[_Stay], planted: str
     whole = ["watcher.1", "other.1", *seen]
     if planted == "missing" and t == 30 and user == "watcher":
         return [name for name in whole if name != "u0.1"]
+    if planted == "ghost" and t == 48 and user == "watcher":
+        return [*whole, "u2.1"]
     if planted == "split" and 30 <= t < 31:
         return [f"{user}.1"]
     if planted == "doubled" and t == twice_at:
@@ -133,6 +155,32 @@ def _seen(seen: list[str], t: float, user: str, stays: list[_Stay], planted: str
     if planted == "flap" and t == stays[1].cut + 0.25:
         return [name for name in whole if name != "u1.1"]
     return whole
+
+
+def _hall(record: Record, rng: random.Random, planted: str) -> None:
+    """A room with a limit: every eight seconds two more knock than it admits, an observer among those inside."""
+    limit = rng.randint(3, 5)
+    hall = {"key": "hall", "region": "cn-north"}
+    record.fact("limit", 0, value=limit, user="", **hall).listen(1, 50, user="doorman", **hall)
+    wrong = rng.choice([5, 13, 21])
+    for at in (5, 13, 21):
+        spoilt = planted if at == wrong else ""
+        people = [f"k{at}-{number}" for number in range(limit + 2)]
+        inside = people[: limit + 1 if spoilt == "overfull" else limit - 1]
+        for number, user in enumerate(people):
+            _knock(record, user, at + number / 100, let_in=user in inside)
+        if spoilt == "shut":
+            _knock(record, f"k{at}", at + 6, let_in=False)
+        smuggled = people[-1:] if spoilt == "smuggled" else []
+        listed = [f"{user}.1" for user in ["doorman", *inside, *smuggled]]
+        record.look(at - 1, ["doorman.1"], user="doorman", **hall).look(at + 1, listed, user="doorman", **hall)
+
+
+def _knock(record: Record, user: str, t: float, *, let_in: bool) -> None:
+    parts = {"user": user, "key": "hall", "region": "cn-north"}
+    record.do("knock", t, t + 0.1, "ok" if let_in else "fail", error="" if let_in else "refused: full", **parts)
+    if let_in:
+        record.do("knock_leave", t + 1.5, t + 1.6, **parts)
 
 
 def _spoilt(heard: list[tuple[float, str]], middle: int, planted: str) -> list[tuple[float, str]]:

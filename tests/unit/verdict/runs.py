@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import random
+from pathlib import Path
 from typing import Any
 
 from histories import BOUNDS, NS, ORIGIN, Record, rule
 
+from chaos.model.event import Type
 from chaos.model.experiment import Injection, LoadSpec
+from chaos.record import Recorder
 from chaos.verdict.rules import Checks
+from chaos.verdict.run import RunRecord
 
 RULES = (
     rule("join.success >= 99%", "baseline", 3),
@@ -54,7 +60,7 @@ def clean(
     Joins intended in a span of `bad_joins` (from, to) time out. The fault is off at 20 s, and
     recovery opens at `healed_at`.
     """
-    record = Record(healed_at=healed_at)
+    record = Record(healed_at=healed_at).pulse(0, 58)
     tokens: list[str] = []
     people = 0
     for tenth in range(2, 490, 2):
@@ -69,7 +75,6 @@ def clean(
         else:
             record.do("join", t, t + 0.05, user=name, intended=t, region=region)
         record.edit(t, f"t{tenth}", user=f"e{tenth % 4}", region=region)
-        record.fact("null", t, kind="ok", intended_ns=ORIGIN + int((t - 0.001) * NS))
         tokens.append(f"t{tenth}")
     record.do("rejoin", 8, 8.1, user="p2", session="p2.2", value={"pair": 1, "after": "leave"}, intended=8)
     record.do("join", 8, 8.1, user="twin", value={"pair": 1, "twin": True}, intended=8)
@@ -94,3 +99,40 @@ def clean(
     value = {"planned": people + 3, "start_ns": ORIGIN, "until_ns": ORIGIN + 50 * NS}
     record.add(0, "info", "arrivals", value=value)
     return record
+
+
+def run_of(record: Record) -> RunRecord:
+    return RunRecord(Path("r"), "Classes survive", 1, record.history(), checks(thresholds=()), {"experiment": {}})
+
+
+def busy(seed: int, *, slower: float = 1.0, lost: float = 0.0, every: int = 1) -> RunRecord:
+    """The clean record with messages said besides: 50 ms each, give or take; some are never answered."""
+    record = clean()
+    rng = random.Random(seed)
+    for hundredth in range(200, 4900, 9 * every):
+        t = hundredth / 100
+        done = None if rng.random() < lost else t + 0.05 * slower * rng.uniform(0.8, 1.25)
+        record.do("say", t, done or t + 6, "ok" if done else "info", user=f"s{hundredth}", intended=t)
+    known = [event for event in record.events if event.f == "arrivals"]
+    for event in known:  # the messages are planned, too
+        record.events[record.events.index(event)] = event._replace(
+            value={"planned": 10, "start_ns": ORIGIN, "until_ns": ORIGIN + 50 * NS}
+        )
+    return run_of(record)
+
+
+def write(directory: Path) -> Path:
+    """The clean run as a directory."""
+    rules = checks()
+    experiment = rules.model_dump(mode="json", exclude={"bounds"}) | {"title": "Classes survive", "file": "e.json"}
+    plan = {"experiment": experiment, "spec": {"stack": "s", "bounds": BOUNDS.model_dump()}, "seed": 4711}
+    (directory / "plan.json").write_text(json.dumps(plan))
+    history = clean().history()
+    for worker in ("load", "conductor", "phases"):
+        with Recorder(directory / "events" / f"{worker}.msgpack", worker) as recorder:
+            for event in history.events:
+                if event.worker == worker:
+                    parts = event._asdict()
+                    known = {k: parts[k] for k in parts if k not in {"seq", "t_ns", "type", "f", "worker"}}
+                    recorder.record(Type(event.type), event.f, t_ns=event.t_ns, **known)
+    return directory

@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-import random
-
 from histories import Record, findings
+from worlds import crowd
 
 from chaos.model.verdict import Outcome
 from chaos.verdict.findings import witness
 
 PASS, FAIL, INCONCLUSIVE = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE
-
-
-def crowd(*, slow_s: float = 0.02, bad: float = 0.0, region: str = "cn-north", seed: int = 1) -> Record:
-    """Ten joins a second through each region; from 10 s to 20 s a fault on cn-east, and what `region` suffers then."""
-    record, chance = Record(), random.Random(seed)
-    for number in range(20, 480):
-        t = number / 10
-        for where in ("cn-east", "cn-north"):
-            hit = where == region and 10 <= t < 20
-            took = (slow_s if hit else 0.02) * chance.uniform(0.8, 1.2)
-            user, fails = f"{where}-{number}", hit and chance.random() < bad
-            record.do(
-                "join",
-                t,
-                t + (5 if fails else took),
-                "info" if fails else "ok",
-                user=user,
-                region=where,
-                key=f"room-{where}",
-                error="timeout" if fails else "",
-                intended=t,
-            )
-    return record.fault(10, 20, regions=["cn-east"])
 
 
 def test_the_unreached_who_are_served_as_before_pass() -> None:

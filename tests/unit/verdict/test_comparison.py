@@ -3,37 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import random
-from pathlib import Path
 
 import pytest
-from histories import NS, ORIGIN, Record
-from runs import checks, clean
+from histories import Record
+from runs import busy, clean, run_of
 
 from chaos.model.verdict import CheckResult, Outcome
 from chaos.verdict.comparison import WINDOWS, compare
 from chaos.verdict.history import build
 from chaos.verdict.run import RunRecord
-
-
-def run_of(record: Record) -> RunRecord:
-    return RunRecord(Path("r"), "Classes survive", 1, record.history(), checks(thresholds=()), {"experiment": {}})
-
-
-def busy(seed: int, *, slower: float = 1.0, lost: float = 0.0, every: int = 1) -> RunRecord:
-    """The clean record with messages said besides: 50 ms each, give or take; some are never answered."""
-    record = clean()
-    rng = random.Random(seed)
-    for hundredth in range(200, 4900, 9 * every):
-        t = hundredth / 100
-        done = None if rng.random() < lost else t + 0.05 * slower * rng.uniform(0.8, 1.25)
-        record.do("say", t, done or t + 6, "ok" if done else "info", user=f"s{hundredth}", intended=t)
-    known = [event for event in record.events if event.f == "arrivals"]
-    for event in known:  # the messages are planned, too
-        record.events[record.events.index(event)] = event._replace(
-            value={"planned": 10, "start_ns": ORIGIN, "until_ns": ORIGIN + 50 * NS}
-        )
-    return run_of(record)
 
 
 def lines(first: RunRecord, second: RunRecord, metric: str, margin: float = 1.5) -> dict[str, CheckResult]:

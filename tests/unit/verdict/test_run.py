@@ -6,31 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from histories import BOUNDS
-from runs import checks, clean
+from runs import checks, write
 
 from chaos.errors import InvalidInput
-from chaos.model.event import Type
 from chaos.model.verdict import Outcome
-from chaos.record import Recorder
 from chaos.verdict.judge import judge
 from chaos.verdict.run import load_run
-
-
-def write(directory: Path) -> Path:
-    rules = checks()
-    experiment = rules.model_dump(mode="json", exclude={"bounds"}) | {"title": "Classes survive", "file": "e.json"}
-    plan = {"experiment": experiment, "spec": {"stack": "s", "bounds": BOUNDS.model_dump()}, "seed": 4711}
-    (directory / "plan.json").write_text(json.dumps(plan))
-    history = clean().history()
-    for worker in ("load", "conductor", "phases"):
-        with Recorder(directory / "events" / f"{worker}.msgpack", worker) as recorder:
-            for event in history.events:
-                if event.worker == worker:
-                    parts = event._asdict()
-                    known = {k: parts[k] for k in parts if k not in {"seq", "t_ns", "type", "f", "worker"}}
-                    recorder.record(Type(event.type), event.f, t_ns=event.t_ns, **known)
-    return directory
 
 
 def test_a_run_is_judged_from_disk(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Defects to switch on, one file each, so that every checker can show that it finds its own.
 
-A mutant file names the service that it spoils (`SERVICE`) and turns that service's class into a broken
-subclass (`mutate`). The server itself knows nothing of them.
+A mutant file names the service that it spoils (`SERVICE`), the shipped experiment that shows it (`SHOWN_BY`) and the id
+of the check that must fail then (`CAUGHT_BY`), and turns that service's class into a broken subclass (`mutate`). The
+server itself knows nothing of them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ def names() -> list[str]:
     return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))
 
 
+def described(name: str) -> tuple[str, str]:
+    """The experiment that shows a mutant, and the id of the check that must fail. Raises `ImportError`."""
+    module = _module(name)
+    return module.SHOWN_BY, module.CAUGHT_BY
+
+
 def select(name: str, service: str, base: type[T]) -> type[T]:
     """The class to use: `base`, or its broken subclass. An unknown name ends the process with exit code 2."""
     if not name:
@@ -31,12 +38,16 @@ def select(name: str, service: str, base: type[T]) -> type[T]:
     if name not in names():
         log(f"unknown mutant {name!r}; known: {', '.join(names())}")
         sys.exit(2)
-    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+    module = _module(name)
     if service != module.SERVICE:
         return base
     log(f"!!! MUTANT {name} IS ON: this node is broken on purpose: {module.__doc__}")
     mutated: type[T] = module.mutate(base)
     return mutated
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
 
 
 def rewritten(state: bytes, change: Callable[[Any], None]) -> bytes:

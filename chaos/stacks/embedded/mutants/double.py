@@ -5,6 +5,8 @@ from __future__ import annotations
 from chaos.stacks.embedded.room import Member, Room
 
 SERVICE = "meetings"
+SHOWN_BY = "rejoin_churn"
+CAUGHT_BY = "M8"
 LATE_S = 2.4
 """So much longer than the window; still within the bound for ghosts."""
 

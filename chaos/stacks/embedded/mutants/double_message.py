@@ -5,6 +5,8 @@ from __future__ import annotations
 from chaos.stacks.embedded.room import Message, Room
 
 SERVICE = "meetings"
+SHOWN_BY = "network_congestion"
+CAUGHT_BY = "M11"
 
 
 def mutate(base: type[Room]) -> type[Room]:

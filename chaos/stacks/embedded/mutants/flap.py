@@ -7,6 +7,8 @@ from typing import Any
 from chaos.stacks.embedded.room import Member, Room, Seat
 
 SERVICE = "meetings"
+SHOWN_BY = "network_congestion"
+CAUGHT_BY = "M7"
 
 
 def mutate(base: type[Room]) -> type[Room]:

@@ -7,6 +7,8 @@ import asyncio
 from chaos.stacks.embedded.shared import Document, Edit
 
 SERVICE = "documents"
+SHOWN_BY = "server_loss"
+CAUGHT_BY = "D2"
 LATE_S = 2.0
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from chaos.stacks.embedded.room import Member, Room
 
 SERVICE = "meetings"
+SHOWN_BY = "network_congestion"
+CAUGHT_BY = "M7"
 BEYOND = 2**62
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from chaos.stacks.embedded.room import Room, Rules
 
 SERVICE = "meetings"
+SHOWN_BY = "network_congestion"
+CAUGHT_BY = "M9"
 
 
 def mutate(base: type[Room]) -> type[Room]:

@@ -8,6 +8,8 @@ from chaos.stacks.embedded.mutants import rewritten
 from chaos.stacks.embedded.shared import Document, Edit
 
 SERVICE = "documents"
+SHOWN_BY = "network_congestion"
+CAUGHT_BY = "D5"
 EVERY = 25
 """Updates."""
 

@@ -7,6 +7,8 @@ import time
 from chaos.stacks.embedded.shared import Document, Seat
 
 SERVICE = "documents"
+SHOWN_BY = "network_congestion"
+CAUGHT_BY = "D10"
 
 
 def mutate(base: type[Document]) -> type[Document]:

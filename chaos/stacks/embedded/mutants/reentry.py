@@ -7,6 +7,8 @@ from typing import Any
 from chaos.stacks.embedded.room import Message, Room, Seat
 
 SERVICE = "meetings"
+SHOWN_BY = "rejoin_churn"
+CAUGHT_BY = "M6"
 
 
 def mutate(base: type[Room]) -> type[Room]:

@@ -8,6 +8,8 @@ from chaos.stacks.embedded.mutants import rewritten
 from chaos.stacks.embedded.shared import Document, Edit
 
 SERVICE = "documents"
+SHOWN_BY = "network_congestion"
+CAUGHT_BY = "D7"
 EVERY = 30
 """Updates."""
 BACK = 12

@@ -8,6 +8,8 @@ from chaos.stacks.embedded.mutants import rewritten, tokens_of
 from chaos.stacks.embedded.shared import Document, Edit
 
 SERVICE = "documents"
+SHOWN_BY = "network_congestion"
+CAUGHT_BY = "D6"
 LATE_S = 1.5
 """Long enough for others to see it gone."""
 

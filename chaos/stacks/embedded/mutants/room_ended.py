@@ -7,6 +7,8 @@ from typing import Any
 from chaos.stacks.embedded.room import Room
 
 SERVICE = "meetings"
+SHOWN_BY = "rejoin_churn"
+CAUGHT_BY = "M10"
 AFTER_S = 12.0
 
 

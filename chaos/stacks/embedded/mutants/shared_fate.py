@@ -11,6 +11,8 @@ from websockets.exceptions import ConnectionClosed
 from chaos.stacks.embedded.store import Call, Store
 
 SERVICE = "store"
+SHOWN_BY = "region_slowdown"
+CAUGHT_BY = "M12"
 ROUNDS = 8
 PATIENCE_S = 0.2
 """A node that does not answer is waited for no longer than this in each round."""

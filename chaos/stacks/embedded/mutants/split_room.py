@@ -5,6 +5,8 @@ from __future__ import annotations
 from chaos.stacks.embedded.gateway import Gateway, Relay
 
 SERVICE = "gateway"
+SHOWN_BY = "network_congestion"
+CAUGHT_BY = "M4"
 
 
 def mutate(base: type[Gateway]) -> type[Gateway]:

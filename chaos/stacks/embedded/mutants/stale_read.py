@@ -12,6 +12,8 @@ from chaos.stacks.embedded.hocuspocus import Sync
 from chaos.stacks.embedded.shared import Document, Edit, Seat
 
 SERVICE = "documents"
+SHOWN_BY = "network_congestion"
+CAUGHT_BY = "D9"
 OLD_S = 2.0
 NOTHING = b"\0"
 """The state vector of an empty copy."""

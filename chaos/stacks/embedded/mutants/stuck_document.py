@@ -8,6 +8,8 @@ from typing import Any
 from chaos.stacks.embedded.shared import Document, Edit
 
 SERVICE = "documents"
+SHOWN_BY = "network_congestion"
+CAUGHT_BY = "D11"
 FIRST = 30
 STUCK = "036"
 """Last signs of the names of those that get stuck."""

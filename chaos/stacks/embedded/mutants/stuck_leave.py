@@ -7,6 +7,8 @@ import zlib
 from chaos.stacks.embedded.room import Message, Room, Seat
 
 SERVICE = "meetings"
+SHOWN_BY = "rejoin_churn"
+CAUGHT_BY = "M5"
 
 
 def mutate(base: type[Room]) -> type[Room]:

@@ -7,6 +7,8 @@ from typing import Any
 from chaos.stacks.embedded.room import Message, Room
 
 SERVICE = "meetings"
+SHOWN_BY = "network_congestion"
+CAUGHT_BY = "M11"
 
 
 def mutate(base: type[Room]) -> type[Room]:

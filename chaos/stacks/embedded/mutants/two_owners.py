@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from chaos.stacks.embedded.leases import Denied, Leases, Session
 
 SERVICE = "leases"
+SHOWN_BY = "network_congestion"
+CAUGHT_BY = "D12"
 
 
 class Split(Leases):

@@ -7,6 +7,8 @@ import zlib
 from chaos.stacks.embedded.room import Room
 
 SERVICE = "meetings"
+SHOWN_BY = "network_congestion"
+CAUGHT_BY = "M2"
 
 
 def mutate(base: type[Room]) -> type[Room]:
