@@ -8,26 +8,12 @@ import socket
 import statistics
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 from proxy_rig import Rig, Server, echo, receive, rig, round_trip_ms, until
 
 from chaos.model.link import LinkEffect, LinkStats
 from chaos.runtimes import control
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Rig]:
-    with rig() as one:
-        yield one
-
-
-@pytest.fixture
-def proxy(shared: Rig) -> Iterator[Rig]:
-    shared.quiet()
-    yield shared
-    shared.quiet()
 
 
 def test_bytes_pass_unchanged_and_are_counted(proxy: Rig) -> None:

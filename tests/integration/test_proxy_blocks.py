@@ -5,23 +5,9 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 from proxy_rig import Rig, receive, rig, round_trip_ms, until
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Rig]:
-    with rig() as one:
-        yield one
-
-
-@pytest.fixture
-def proxy(shared: Rig) -> Iterator[Rig]:
-    shared.quiet()
-    yield shared
-    shared.quiet()
 
 
 def test_silent_block_holds_bytes_until_it_is_lifted(proxy: Rig) -> None:

@@ -12,19 +12,6 @@ import pytest
 from proxy_rig import Rig, receive, rig, round_trip_ms, until
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Rig]:
-    with rig() as one:
-        yield one
-
-
-@pytest.fixture
-def proxy(shared: Rig) -> Iterator[Rig]:
-    shared.quiet()
-    yield shared
-    shared.quiet()
-
-
 @contextlib.contextmanager
 def connected(proxy: Rig, count: int, link: str = "a") -> Iterator[list[socket.socket]]:
     with contextlib.ExitStack() as exits:

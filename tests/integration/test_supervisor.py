@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,19 +22,7 @@ from chaos.runtimes.stackfile import load_stack
 
 ROOT = Path(__file__).resolve().parents[2]
 
-
-@pytest.fixture(autouse=True)
-def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("COLLAB_CHAOS_STATE", str(tmp_path / "state"))
-    yield
-    for site in process.list_stacks():  # of a test that failed
-        process.stop_stack(site.id)
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[RunningStack]:
-    with process.start_stack(load_stack(str(write_stack(tmp_path)))) as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("own_state")
 
 
 def test_stack_starts_serves_and_leaves_nothing(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -20,19 +19,7 @@ from chaos.runtimes.stackfile import load_stack
 
 ROOT = Path(__file__).resolve().parents[2]
 
-
-@pytest.fixture(autouse=True)
-def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("COLLAB_CHAOS_STATE", str(tmp_path / "state"))
-    yield
-    for site in process.list_stacks():  # of a test that failed
-        process.stop_stack(site.id)
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[RunningStack]:
-    with process.start_stack(load_stack(str(write_stack(tmp_path)))) as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("own_state")
 
 
 def test_kill_and_release(stack: RunningStack) -> None:
