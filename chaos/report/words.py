@@ -206,16 +206,19 @@ def _unproven(open_checks: list[CheckResult]) -> str:
 def next_step(verdict: Verdict, story: Story) -> tuple[str, str]:
     """The next command to type, and why; a command of ours that exists."""
     file = shlex.quote(story.file or "EXPERIMENT")
+    again = (
+        f"chaos run --replay {shlex.quote(story.replay)}" if story.replay else f"chaos run {file} --seed {story.seed}"
+    )
     word = ending(verdict)
     if word == "DIRTY":
         return f"chaos heal --run {story.run_id}", "takes out what is left"
     if word == "BUG":
         return "chaos doctor", "says what can run here"
     if verdict.outcome is Outcome.FAIL:
-        return f"chaos run {file} --seed {story.seed}", "the same users and targets again, once it is fixed"
+        return again, "the same users and targets again, once it is fixed"
     if verdict.outcome is Outcome.INCONCLUSIVE:
         invalid = any(c.kind is Kind.VALIDITY and c.outcome is not Outcome.PASS for c in verdict.checks)
         if invalid or word == "INTERRUPTED":
-            return f"chaos run {file} --seed {story.seed}", "the same again; see `chaos doctor` too"
+            return again, "the same again; see `chaos doctor` too"
         return f"chaos plan {file}", "says how many sessions a verdict takes"
     return "chaos list experiments", "what else to try"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from chaos.errors import ExitCode
@@ -97,6 +99,13 @@ def test_ending_and_next_command(code: ExitCode, ending: str, command: str) -> N
     verdict = sample.verdict().model_copy(update={"exit_code": code})
     assert words.ending(verdict) == ending
     assert words.next_step(verdict, sample.story())[0] == command
+
+
+def test_a_run_that_can_be_replayed_is_replayed() -> None:
+    """With all that the command line changed, which naming the experiment would leave out."""
+    story = dataclasses.replace(sample.story(), replay="runs/20260314T090000Z-x-1f3a")
+    failed = sample.verdict().model_copy(update={"exit_code": ExitCode.FAIL})
+    assert words.next_step(failed, story)[0] == "chaos run --replay runs/20260314T090000Z-x-1f3a"
 
 
 def test_next_command_of_pass_and_of_too_few_samples() -> None:
