@@ -4,9 +4,9 @@ The link proxy's are measured on a stream, where a loss is a stall for every seg
 network namespaces of two containers, on single datagrams and on a live connection.
 
 - *delay*: the median round trip less that without the fault, beside twice the delay, for both ways have it.
-- *jitter*: the standard deviation of round trips that are delayed one way, beside the deviation that was asked for. A
-  trip begins when nothing of the one before is on its way: within a connection nothing overtakes, so what follows
-  sooner than the jitter feels the longer of two draws, and the spread of these is less.
+- *jitter*: the standard deviation of the times that messages take which are delayed one way (round trips in the link
+  proxy; datagrams in the kernel), beside the deviation that was asked for. They are apart by four deviations: within a
+  connection nothing overtakes, so what follows sooner feels the longer of two draws, and spreads less.
 - *loss*: the share of datagrams that do not arrive, or of segments at which the stream stalled.
 - *rate*: payload a second. In the link proxy that is what is asked; the kernel counts headers too, and of a full frame
   of 1514 bytes 1448 are payload: a ratio of 0.956 is exact.
@@ -14,8 +14,11 @@ network namespaces of two containers, on single datagrams and on a live connecti
 
 from __future__ import annotations
 
+import socket
 import statistics
+import struct
 import sys
+import threading
 import time
 from typing import Any
 
@@ -37,6 +40,7 @@ LOSSES = (0.01, 0.05)
 PROXY_KBPS = (2_000, 20_000, 200_000)
 KERNEL_KBPS = (2_000, 20_000)
 LINK = "front--web"
+CLOCK = struct.Struct("d")
 
 
 def run() -> dict[str, Any]:
@@ -79,16 +83,16 @@ def _kernel(there: Containers) -> list[dict[str, Any]]:
     rows = []
     with docker_rig.live_connection(there.cans, address) as sock:
 
-        def trips_ms(count: int, pause_ms: float = 0.0) -> list[float]:
-            return [docker_rig.ask(sock) * 1000 for _ in range(count) if not time.sleep(pause_ms / 1000)]
+        def trips_ms(count: int) -> list[float]:
+            return [docker_rig.ask(sock) * 1000 for _ in range(count)]
 
         base = statistics.median(trips_ms(100))
         for delay_ms in DELAYS_MS:
             with _Shaped(there, LinkEffect(delay_ms=delay_ms)) as by:
                 rows.append(_row("delay, round trip ms", 2 * delay_ms, statistics.median(trips_ms(TRIPS)) - base, by))
-        delay_ms, jitter_ms = JITTER_MS
-        with _Shaped(there, LinkEffect(delay_ms=delay_ms, jitter_ms=jitter_ms, direction="forward")) as by:
-            rows.append(_row("jitter, ms", jitter_ms, _spread(trips_ms(JITTERED, 4 * jitter_ms)), by))
+    delay_ms, jitter_ms = JITTER_MS
+    with _Shaped(there, LinkEffect(delay_ms=delay_ms, jitter_ms=jitter_ms, direction="forward")) as by:
+        rows.append(_row("jitter, ms", jitter_ms, _spread(_waits_ms(there, JITTERED, 4 * jitter_ms)), by))
     for loss in LOSSES:
         with _Shaped(there, LinkEffect(loss=loss, direction="forward")) as by:
             lost = docker_rig.datagrams_lost(there.cans, DATAGRAMS)
@@ -97,6 +101,39 @@ def _kernel(there: Containers) -> list[dict[str, Any]]:
         with _Shaped(there, LinkEffect(rate_kbps=rate_kbps, direction="backward")) as by:
             rows.append(_row("rate, kbit/s of payload", rate_kbps, _download_kbps(there, address, rate_kbps * 500), by))
     return rows
+
+
+def _waits_ms(there: Containers, count: int, every_ms: float) -> list[float]:
+    """How long single datagrams from one container to the other take; both ends of them are here."""
+    import docker_rig
+
+    from chaos.runtimes.docker_net import inside
+
+    def bound() -> socket.socket:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind(("0.0.0.0", docker_rig.PORTS["web"]))  # noqa: S104 - inside a container
+        sock.settimeout(2.0)
+        return sock
+
+    to = (docker_rig.docker_address(there.cans), docker_rig.PORTS["web"])
+    waits: list[float] = []
+    with (
+        inside(there.cans.pid("web"), bound) as ear,
+        inside(there.cans.pid("front"), lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as mouth,
+    ):
+
+        def hear() -> None:
+            for _ in range(count):
+                (sent,) = CLOCK.unpack(ear.recv(CLOCK.size))
+                waits.append((time.perf_counter() - sent) * 1000)
+
+        hearing = threading.Thread(target=hear)
+        hearing.start()
+        for _ in range(count):
+            mouth.sendto(CLOCK.pack(time.perf_counter()), to)
+            time.sleep(every_ms / 1000)
+        hearing.join()
+    return waits
 
 
 def _download_kbps(there: Containers, address: tuple[str, int], size: int) -> float:

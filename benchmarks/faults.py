@@ -41,6 +41,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "pause": {"target": NODE},
     "restart": {"target": NODE},
     "server_loss": {"target": NODE},
+    "slow_close": {"target": ACCESS, "linger_ms": 200},
     "slow_reader": {"target": ACCESS, "bytes_per_s": 300},
     "slowdown": {"target": {"region": "cn-east"}, "cpu_share": 0.3, "delay_ms": 40},
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import stat
 import time
 import zlib
 from dataclasses import dataclass
@@ -30,6 +31,10 @@ FORMAT = "collab-chaos-events"
 VERSION = 2
 UNREADABLE = (msgpack.UnpackException, ValueError, TypeError)
 """What bytes that are no MessagePack of ours may raise; a map whose key is a list is a `TypeError`."""
+DEEPEST = 100
+"""So many lists and mappings may lie in each other as JSON."""
+LAST_NS = 2**63 - 1
+"""No clock goes further, nor before 0."""
 DAMAGED = "is damaged: it does not hold what was written"
 
 
@@ -131,26 +136,33 @@ def read_log(directory: Path) -> Log:
 
 
 def as_json(event: Event) -> str:
-    """An event as one line of JSON; bytes become `{"base64": ...}`, and numbers that JSON lacks become null."""
+    """An event as one line of JSON.
+
+    Bytes become `{"base64": ...}`; numbers that JSON lacks, and what lies deeper than `DEEPEST`, become null.
+    """
     return json.dumps(_plain(event._asdict()), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, room: int = DEEPEST) -> Any:
+    if not room:
+        return None
     if isinstance(value, bytes):
         return {"base64": base64.b64encode(value).decode()}
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+        return {str(key): _plain(item, room - 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, room - 1) for item in value]
+    return value if isinstance(value, str | int | float | None) else str(value)
 
 
 def _read_file(file: Path, into: list[Event]) -> str:
     """Append the events of a file; returns what is wrong with it, or nothing."""
-    data = file.read_bytes()
+    data = _bytes_of(file)
     unpacker = msgpack.Unpacker(max_buffer_size=len(data) or 1, strict_map_key=False)
     unpacker.feed(data)
-    _must_be_ours(file, unpacker)
+    worker = _must_be_ours(file, unpacker)
     began, fields = len(into), len(Event._fields)
     known: dict[str, str] = {}
     while (at := unpacker.tell()) < len(data):
@@ -163,26 +175,44 @@ def _read_file(file: Path, into: list[Event]) -> str:
         if isinstance(row, dict):
             end = {"events": len(into) - began, "crc32": zlib.crc32(data[:at])}
             return "" if row == end and unpacker.tell() == len(data) else DAMAGED
-        if not isinstance(row, list) or len(row) != fields or not _is_ordered(row):
+        if not isinstance(row, list) or len(row) != fields or not _follows(row, len(into) - began, worker):
             return DAMAGED
         # The same names stand in a million events: one text for each saves four tenths of the memory.
         into.append(Event._make([known.setdefault(part, part) if type(part) is str else part for part in row]))
     return "was never closed: its writer was killed"
 
 
-def _must_be_ours(file: Path, unpacker: msgpack.Unpacker) -> None:
+def _bytes_of(file: Path) -> bytes:
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise InvalidInput((Problem(str(file), 0, 0, "is not a record of chaos (no file)"),))
+        return file.read_bytes()
+    except OSError as error:
+        raise InvalidInput((Problem(str(file), 0, 0, f"cannot be read: {error.strerror}"),)) from error
+
+
+def _must_be_ours(file: Path, unpacker: msgpack.Unpacker) -> str:
+    """Read the header; returns the name of the writer, which is the file's too."""
     try:
         header = unpacker.unpack()
     except UNREADABLE:
         header = None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise InvalidInput((Problem(str(file), 0, 0, "is not a record of chaos (no header)"),))
-    if header.get("version") != VERSION:
-        problem = f"is a record of version {header.get('version')}; this chaos reads version {VERSION}"
+    version, fields = header.get("version"), header.get("fields")
+    if type(version) is not int or version != VERSION:
+        problem = f"is a record of version {version!r}; this chaos reads version {VERSION}"
         raise InvalidInput((Problem(str(file), 0, 0, problem, "read it with the chaos that wrote it"),))
+    if fields != list(Event._fields):
+        problem = f"has events of other fields than version {VERSION}: {fields!r:.200}"
+        raise InvalidInput((Problem(str(file), 0, 0, problem, "read it with the chaos that wrote it"),))
+    if header.get("worker") != file.stem:
+        problem = f"is the record of {header.get('worker')!r:.200}, under another name"
+        raise InvalidInput((Problem(str(file), 0, 0, problem, "give it its own name back"),))
+    return file.stem
 
 
-def _is_ordered(row: list[Any]) -> bool:
+def _follows(row: list[Any], seq: int, worker: str) -> bool:
     """Whether the parts that put events in order are what they must be; anything else is damage."""
-    seq, t_ns, worker = row[0], row[1], row[4]
-    return isinstance(seq, int) and isinstance(t_ns, int) and isinstance(worker, str)
+    t_ns = row[1]
+    return row[0] == seq and type(row[0]) is type(t_ns) is int and 0 <= t_ns <= LAST_NS and row[4] == worker

@@ -14,7 +14,9 @@ import time
 from typing import TYPE_CHECKING, NoReturn, Self
 
 import pytest
+from http_node import write_node
 
+from chaos.engine import injector
 from chaos.model.link import LinkEffect
 from chaos.runtimes import control, docker_net, docker_shape, launch, process, sandbox
 from chaos.runtimes.process import start_stack
@@ -34,29 +36,12 @@ AS_USER = ("setpriv", "--bounding-set=-sys_admin,-net_admin,-net_raw", "--inh-ca
 LEASE_S = 900.0 if EMULATED else 30.0
 SLACK = 3.0 if EMULATED else 1.0
 """How much more than asked for a packet may wait."""
+PACE = 12.0 if EMULATED else 1.0
+"""How much longer a fault lasts, so that a look at it comes in time."""
 PATIENCE_S = 100.0 if EMULATED else 10.0
 """How long one answer may take."""
 LOCAL = "127.0.0.1"
 NEW_NETWORK = 0x40000000
-SERVER = """
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *_):
-        pass
-
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-"""
 STACK = """
 stack: boxed
 environment: staging
@@ -65,7 +50,7 @@ services:
   web:
     role: meetings
     nodes:
-      - {name: web, region: east, command: ["${python}", "${here}/server.py", "${port}"]}
+      - {name: web, region: east, command: ["${python}", "${here}/node.py", "${port}", "HTTP/1.1"]}
 links:
   - {name: users--web, source: users, target: web, kind: access, regions: [east]}
 """
@@ -73,7 +58,7 @@ links:
 
 def write_stack(folder: Path) -> Path:
     """The stack file and its server."""
-    (folder / "server.py").write_text(SERVER)
+    write_node(folder)
     (folder / "stack.yaml").write_text(STACK)
     return folder / "stack.yaml"
 
@@ -121,6 +106,7 @@ def boxed_stack(folder: Path) -> Iterator[RunningStack]:
     with pytest.MonkeyPatch.context() as patch:
         if EMULATED:
             patch.setattr(launch, "START_S", 300.0)
+            patch.setattr(injector, "LEASE_S", LEASE_S)
             patch.setattr(process, "LINKS_S", PATIENCE_S)
             patch.setattr(process, "RELEASE_S", PATIENCE_S)
             patch.setitem(control.call.__kwdefaults__ or {}, "timeout_s", PATIENCE_S)

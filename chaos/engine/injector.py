@@ -134,9 +134,11 @@ class Injector:
     def _hold(
         self, fault: Fault, injection: Injection, before: dict[str, Any], during: list[dict[str, Any]], began: float
     ) -> Evidence:
+        if injection.step < 0:
+            injection, began = self._show(fault, injection, before, during), time.monotonic()
         until = began + fault.duration
         steps = fault.steps(injection.seed)
-        if steps:
+        if steps and injection.step >= 0:
             injection = self._walk(fault, injection, during, began, steps)
         # Two looks are enough for a proof, and each look is a small load of its own.
         for pause_s in () if steps else (fault.duration / 3, fault.duration):
@@ -159,19 +161,30 @@ class Injector:
         bit = evidence.bit and all(one.mended for one in found)
         return evidence.model_copy(update={"bit": bit, "says": "; ".join((evidence.says, *says))})
 
+    def _show(
+        self, fault: Fault, injection: Injection, before: dict[str, Any], during: list[dict[str, Any]]
+    ) -> Injection:
+        """Take the steps below 0, with a look at each; being off is looked for as long as after a heal."""
+        self._tell_step(fault, injection, 0.0)
+        during.append(fault.measure(injection))
+        while injection.step < 0 and not self._over(math.inf) and self._open(injection.id):
+            injection = self._turn(fault, injection, injection.step + 1)
+            for _ in range(OFF_TRIES if injection.step < 0 else 0):
+                during.append(fault.measure(injection))
+                if fault.is_on(injection) or not fault.healed(before, during[-1]).bit or self.stop.wait(0.5):
+                    break
+        return injection
+
     def _walk(
         self, fault: Fault, injection: Injection, during: list[dict[str, Any]], began: float, steps: tuple[float, ...]
     ) -> Injection:
         """Take the steps of a fault until it is over; look before them, after the first and after the last."""
-        self._tell_step(fault, injection, 0.0)
-        during.append(fault.measure(injection))
-        shown = injection.step < 0
-        while injection.step < 0 and not self._over(math.inf) and self._open(injection.id):
-            injection, began = self._turn(fault, injection, injection.step + 1), time.monotonic()
-            if injection.step < 0:
-                during.append(fault.measure(injection))
+        shown = bool(during)
+        if not shown:
+            self._tell_step(fault, injection, 0.0)
+            during.append(fault.measure(injection))
         until = began + fault.duration
-        while 0 <= injection.step < len(steps):
+        while injection.step < len(steps):
             self._wait(min(until, began + steps[injection.step]))
             # What another process has healed meanwhile is not put in again.
             if self._over(until) or not self._open(injection.id):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from chaos.errors import NoSuchTarget, UnsafeTarget, UsageError
 from chaos.experiment import ours
 from chaos.experiment.carried import must_be_carried
-from chaos.experiment.samples import MEASURED, expected, samplings
+from chaos.experiment.samples import MEASURED, expected, rates, samplings
+from chaos.experiment.thresholds import EFFECTS, METRICS
 from chaos.faults import registry
 from chaos.faults.targets import OWNER_ROLES, Aim, describe, reach
 from chaos.model.plan import Blast, Plan, PlannedInjection, PlannedPhase
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 SLACK_S = 10.0
 """Room in the arrival plan: once for the run, and once for each fault's proofs and heal."""
+
+IN_A_WINDOW = 8
+"""With so many on average, all 16 windows have the two operations that each needs in 19 of 20 runs (Poisson)."""
 
 GOOD_SECONDS = 10
 """Recovery is shown by this many good seconds in a row (`docs/checks.md`)."""
@@ -112,6 +116,7 @@ def make_plan(experiment: Experiment, spec: StackSpec, survey: Survey, *, sandbo
             *notes,
             *_too_short(experiment),
             *_unwarned(experiment, spec, total - min(starts, default=total)),
+            *_thin_windows(experiment, aimed, spec),
             *_shortages(counted, experiment.assurance),
         ),
         total_s=total,
@@ -268,6 +273,23 @@ def _share_of_users(one: _Aimed, spec: StackSpec, region: str) -> float:
         if hit:
             worst = max(worst, (1 if one.owner else hit) / len(there))
     return worst
+
+
+def _thin_windows(experiment: Experiment, aimed: Sequence[_Aimed], spec: StackSpec) -> Iterator[str]:
+    """Rules on an effect whose flow will be too rare in the windows."""
+    per_second = rates(experiment.load)
+    regions = spec.regions or ("default",)
+    for one in aimed:
+        windows = one.fault.windows()
+        if windows is None:
+            continue
+        share = sum(_share_of_users(one, spec, region) for region in regions) / len(regions)
+        seconds = one.fault.duration / (2 * windows.pairs) - windows.settle_s
+        for rule in experiment.thresholds:
+            rate = per_second.get(rule.metric.partition(".")[0])
+            if METRICS[rule.metric] in EFFECTS and rate is not None and rate * seconds * share < IN_A_WINDOW:
+                here = f"about {rate * seconds * share:.1f} of those whom it reaches in each window"
+                yield f"{rule.text} ({rule.phase}): {here}; less than {IN_A_WINDOW} may leave it inconclusive"
 
 
 def _too_short(experiment: Experiment) -> Iterator[str]:

@@ -107,7 +107,9 @@ class Turned(Applied):
         on = [figures for figures in during if figures["on"]]
         off = [figures for figures in during if not figures["on"]]
         proof = acting.evidence(before, on)
-        gone = acting.healed(before, off[0]) if off else Evidence(bit=True, says="never seen off")
+        looks = [acting.healed(before, figures) for figures in off]
+        gone = next((look for look in looks if not look.bit), looks[0] if looks else None)
+        gone = gone or Evidence(bit=True, says="never seen off")
         says = f"on: {proof.says}; off: {gone.says}"
         measured = proof.measured | {"looks_on": len(on), "looks_off": len(off)}
         return Evidence(bit=proof.bit and not gone.bit, says=says, measured=measured)

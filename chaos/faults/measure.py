@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from chaos.errors import StackFailed
 from chaos.runtimes.http import Answer, NoAnswer
-from chaos.runtimes.ways import ask_node, ask_through, look_up
+from chaos.runtimes.ways import ask_node, ask_through, hang_up, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -49,6 +49,18 @@ def round_trips(site: Site, links: Sequence[str], *, tries: int = 3, pieces: int
         answers = [_answer_ms(ask, site, link, path) for _ in range(tries)]
         good = [ms for ms in answers if ms is not None]
         return round(statistics.median(good), 2) if len(good) * 2 > tries else None
+
+    return _each(probe, links[:MOST_LINKS])
+
+
+def farewells(site: Site, links: Sequence[str], timeout_s: float) -> dict[str, float | None]:
+    """Milliseconds until each link's target (at most `MOST_LINKS`) ends a connection that we end; None: not in time."""
+
+    def probe(link: str) -> float | None:
+        try:
+            return round(hang_up(site, link, timeout_s) * 1000, 2)
+        except NoAnswer:
+            return None
 
     return _each(probe, links[:MOST_LINKS])
 

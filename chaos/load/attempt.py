@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chaos.backends.base import Lost, NotSent, Refused
+from chaos.backends.base import BackendError, Lost, MeetingSession, NotSent, Refused
 from chaos.load.retry import delay_s
 from chaos.model.event import Type
 
@@ -71,3 +71,22 @@ async def attempt(
             break
         await asyncio.sleep(pause)
     return Outcome(granted=False, attempts=count, certain=certain and count > 0, error=error, node=node)
+
+
+async def ask_once(link: MeetingSession, op: Op, within_s: float) -> bool:
+    """Join on one socket, once, and close `op` with what came of it; whether it was let in. What is unsure is cut."""
+    try:
+        async with asyncio.timeout(within_s):
+            await link.join()
+    except Refused as refusal:
+        op.fail(f"refused: {refusal.reason}", refusal.node)
+        return False
+    except TimeoutError:
+        op.info("timeout")
+    except BackendError as error:
+        op.info(f"{'lost' if isinstance(error, Lost) else 'not sent'}: {error.reason}")
+    else:
+        op.ok(node=link.node)
+        return True
+    await link.cut()
+    return False

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from chaos.backends.base import BackendError, Lost, MeetingSession, Refused
+from chaos.backends.base import BackendError, MeetingSession
 from chaos.load.arrivals import LOOK_S, home
+from chaos.load.attempt import ask_once
 from chaos.load.observer import RoomWatcher
 from chaos.load.plan import Watcher
 
@@ -51,22 +52,9 @@ class Crush:
         session = f"{user}.1"
         link: MeetingSession = self.ways.session(self.room, user, session, region)
         op = world.scribe.invoke("knock", user, session, self.room, region)
-        try:
-            async with asyncio.timeout(world.bounds.join_s):
-                await link.join()
-        except Refused as refusal:
-            op.fail(f"refused: {refusal.reason}", refusal.node)
-            return
-        except TimeoutError:
-            op.info("timeout")
-        except BackendError as error:
-            op.info(f"{'lost' if isinstance(error, Lost) else 'not sent'}: {error.reason}")
-        else:
-            op.ok(node=link.node)
+        if await ask_once(link, op, world.bounds.join_s):
             await world.until(world.now_s() + STAY_S)
             await self._leave(user, session, region, link)
-            return
-        await link.cut()
 
     async def _leave(self, user: str, session: str, region: str, link: MeetingSession) -> None:
         op = self.world.scribe.invoke("knock_leave", user, session, self.room, region)

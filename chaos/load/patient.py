@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from chaos.backends.base import BackendError, Lost, MeetingSession, Refused
+from chaos.backends.base import BackendError, MeetingSession
+from chaos.load.attempt import ask_once
 from chaos.load.chance import chance
 
 if TYPE_CHECKING:
@@ -43,22 +44,9 @@ class Patient:
         bounds = self.world.bounds
         link: MeetingSession = self.ways.session(room, user, f"{user}.1", self.region)
         op = self.world.scribe.invoke("patient_join", user, link.session, room, self.region)
-        try:
-            async with asyncio.timeout(DEADLINES * bounds.join_s + BEYOND_S):
-                await link.join()
-        except Refused as refusal:
-            op.fail(f"refused: {refusal.reason}", refusal.node)
-            return
-        except TimeoutError:
-            op.info("timeout")
-        except BackendError as error:
-            op.info(f"{'lost' if isinstance(error, Lost) else 'not sent'}: {error.reason}")
-        else:
-            op.ok(node=link.node)
+        if await ask_once(link, op, DEADLINES * bounds.join_s + BEYOND_S):
             try:
                 async with asyncio.timeout(bounds.leave_s):
                     await link.leave()
             except (BackendError, TimeoutError):
                 await link.cut()
-            return
-        await link.cut()

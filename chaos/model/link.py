@@ -53,6 +53,8 @@ class LinkEffect(Frozen):
     """Probability per 1460 bytes begun that one of these bytes is changed to another one."""
     read_bps: float | None = Field(None, gt=0)
     """Bytes a second that each connection is read at, per direction hit; the sender's buffers keep the rest."""
+    close_ms: float = Field(0.0, ge=0, le=600_000)
+    """Added to the way of each end of a stream (a close or a reset), per direction hit; bytes are quick as before."""
     direction: Direction = "both"
     """forward: source -> target."""
 
@@ -89,6 +91,7 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "strike": ("{strike}", ("share", "key")),
     "corrupt": ("corruption", ()),
     "read_bps": ("slow reading", ()),
+    "close_ms": ("slow closing", ()),
 }
 """The figures that an effect is recognised by -> the part's name, and the figures that belong to it."""
 
@@ -120,5 +123,7 @@ class LinkStats(Frozen):
     """Packets that overtook others: as the carrier counts them, or as TCP at the target does."""
     unread_bytes: int = 0
     """Bytes that came while a slow reader was still busy with those before them."""
+    held_ends: int = 0
+    """Ends of streams that were held back by a slow close."""
     dwell_ms: tuple[float, ...] = ()
     """The last (at most 512) times that chunks spent in the proxy while an effect was on, both directions."""

@@ -65,6 +65,7 @@ def tell(history: History, plan: Plan, bounds: Bounds, directory: Path) -> Story
         seed=plan.seed,
         assurance=experiment.assurance,
         directory=shown(directory),
+        replay=near(directory) if (directory / "replay.json").is_file() else "",
         started=_started(directory.resolve().name),
         phases=tuple(
             PhaseSpan(span.phase.value, history.seconds(span.start_ns), history.seconds(span.end_ns))
@@ -85,11 +86,18 @@ def shown(directory: Path) -> str:
     """The directory as a person here would type it: `runs/latest` if it is that, relative where that is shorter."""
     latest = directory.parent / "latest"
     try:
-        path = latest if latest.resolve() == directory.resolve() else directory
-        near = os.path.relpath(path)
-    except (OSError, ValueError):
+        return near(latest if latest.resolve() == directory.resolve() else directory)
+    except OSError:
         return str(directory)
-    return near if not near.startswith("..") else str(path)
+
+
+def near(path: Path) -> str:
+    """The path from here, if it lies below."""
+    try:
+        relative = os.path.relpath(path)
+    except (OSError, ValueError):
+        return str(path)
+    return relative if not relative.startswith("..") else str(path)
 
 
 def blast_in_words(blast: Blast) -> str:

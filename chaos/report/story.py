@@ -132,6 +132,8 @@ class Story:
     assurance: str = ""
     directory: str = ""
     """The run directory, as people may type it."""
+    replay: str = ""
+    """The same by its own name, where the run can be carried out again as it was; empty: it cannot."""
     started: str = ""
     """Wall clock, ISO 8601, UTC; empty if unknown."""
     phases: tuple[PhaseSpan, ...] = ()

@@ -35,13 +35,29 @@ FLOW_NAMES = {
 
 BROKEN = {
     "M1": "Joins got stuck.",
+    "M2": "People who were in a room were not shown in it.",
     "M3": "People who had gone stayed in the roster.",
+    "M4": "A room fell apart: people in it did not see each other.",
     "M5": "People could not leave.",
     "M6": "People could not get back in.",
+    "M7": "A short loss of connection had consequences.",
+    "M8": "People were in a room twice.",
+    "M9": "A room did not keep its limit.",
+    "M10": "People were dropped from a room without a cause.",
+    "M11": "Messages were lost, repeated or out of order.",
+    "M12": "People whom the fault did not reach were served worse.",
     "D1": "Acknowledged edits were lost.",
+    "D2": "Durable edits were forgotten in a crash.",
     "D3": "Copies of a document never agreed.",
     "D4": "Edits were applied more than once.",
-    "D8": "Edits made offline were lost.",
+    "D5": "A document held what nobody wrote into it.",
+    "D6": "Deleted edits came back.",
+    "D7": "Edits changed their order.",
+    "D8": "Edits made offline were lost, or came too late.",
+    "D9": "People no longer saw what they had written or seen.",
+    "D10": "People who had gone were still shown in a document.",
+    "D11": "A document stopped taking edits.",
+    "D12": "A document was served as two.",
     "recovery": "The stack did not come back in time.",
     "warning": "No alert of the stack's own warned in time.",
     "stop": "Users fared so badly that the run was stopped.",
@@ -191,16 +207,19 @@ def _unproven(open_checks: list[CheckResult]) -> str:
 def next_step(verdict: Verdict, story: Story) -> tuple[str, str]:
     """The next command to type, and why; a command of ours that exists."""
     file = shlex.quote(story.file or "EXPERIMENT")
+    again = (
+        f"chaos run --replay {shlex.quote(story.replay)}" if story.replay else f"chaos run {file} --seed {story.seed}"
+    )
     word = ending(verdict)
     if word == "DIRTY":
         return f"chaos heal --run {story.run_id}", "takes out what is left"
     if word == "BUG":
         return "chaos doctor", "says what can run here"
     if verdict.outcome is Outcome.FAIL:
-        return f"chaos run {file} --seed {story.seed}", "the same users and targets again, once it is fixed"
+        return again, "the same users and targets again, once it is fixed"
     if verdict.outcome is Outcome.INCONCLUSIVE:
         invalid = any(c.kind is Kind.VALIDITY and c.outcome is not Outcome.PASS for c in verdict.checks)
         if invalid or word == "INTERRUPTED":
-            return f"chaos run {file} --seed {story.seed}", "the same again; see `chaos doctor` too"
+            return again, "the same again; see `chaos doctor` too"
         return f"chaos plan {file}", "says how many sessions a verdict takes"
     return "chaos list experiments", "what else to try"

@@ -129,7 +129,19 @@ QUERIES = Carrier("iptables", frozenset({"naming"}), "iptables, on its queries o
 KERNEL_NAMES = frozenset(one.name for one in KERNEL)
 SS = Carrier("ss", frozenset({"reset"}), "ss -K", why_not=_cuts)
 STREAMS = frozenset(
-    {"delay", "loss", "burst loss", "rate", "silent cut", "loud cut", "reset", "freeze", "corruption", "slow reading"},
+    {
+        "delay",
+        "loss",
+        "burst loss",
+        "rate",
+        "silent cut",
+        "loud cut",
+        "reset",
+        "freeze",
+        "corruption",
+        "slow reading",
+        "slow closing",
+    },
 )
 PACKETS = frozenset({"reordering", "duplication"})
 PROXY = Carrier(

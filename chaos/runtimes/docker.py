@@ -30,7 +30,7 @@ ASK_S = 30.0
 AGENT_END_S = 60.0
 
 
-PROXY_ONLY = {"freeze", "slow reading"}
+PROXY_ONLY = {"freeze", "slow reading", "slow closing"}
 """Parts of an effect that nothing which meets packets knows."""
 
 

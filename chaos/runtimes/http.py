@@ -51,6 +51,25 @@ def get(port: int, path: str = "/healthz", timeout_s: float = 5.0, host: str = "
     return Answer(response.status, body, time.perf_counter() - began, response.headers.get("Date", ""))
 
 
+def hang_up(port: int, timeout_s: float, host: str = "127.0.0.1") -> float:
+    """Seconds from the end of what we say, on a fresh connection, to the end of what the server says.
+
+    Raises `NoAnswer` where none comes in time; a reset is an end too.
+    """
+    try:
+        with socket.create_connection((host, port), timeout_s) as sock:
+            began = time.perf_counter()
+            try:
+                sock.shutdown(socket.SHUT_WR)
+                while sock.recv(4096):
+                    pass
+            except ConnectionError:
+                pass
+            return time.perf_counter() - began
+    except OSError as error:
+        raise NoAnswer(f"hanging up on port {port}: {error or type(error).__name__}") from error
+
+
 def _piecemeal(connection: http.client.HTTPConnection, pieces: int) -> None:
     """Let whatever the connection sends leave in so many segments."""
     connection.connect()

@@ -19,8 +19,8 @@ from chaos.runtimes.proxy_lane import HOLD_BLOCKED, HOLD_FULL, HOLD_INGRESS, PAC
 from chaos.runtimes.proxy_wire import End, Wire
 
 BUFFER = memoryview(bytearray(1 << 20))
-"""Through which bytes go that nothing impairs. Reused, it stays in a processor's cache: splice(2) was measured against
-it and carried a fifth less, since a spliced stream reaches the reader in pieces of a page."""
+"""Through which bytes go that nothing impairs. One for all, reused: splice(2) was measured against it, and carried a
+fifth less."""
 READ_LEAST, READ_MOST = 64 << 10, 1 << 20
 """Bytes that are read at once to be held: more while they keep coming. What is over 128 KiB malloc gets by mmap."""
 PARTS = 64

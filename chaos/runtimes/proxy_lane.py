@@ -59,12 +59,14 @@ class Lane:
         self.blocked = False
         self.buckets: list[Bucket] = []
         self.read_bps = math.inf
+        self.close_s = 0.0
         self.bytes = 0
         self.delayed_bytes = 0
         self.blocked_bytes = 0
         self.stalls = 0
         self.corrupted = 0
         self.unread_bytes = 0
+        self.held_ends = 0
         self.dwell_ms: deque[float] = deque(maxlen=DWELLS)
 
     def impair(self, impairments: list[Impairment]) -> None:
@@ -74,6 +76,7 @@ class Lane:
         self.blocked = any(one.effect.block for one in impairments)
         self.buckets = [one.bucket for one in impairments if one.bucket is not None]
         self.read_bps = min((one.effect.read_bps or math.inf for one in impairments), default=math.inf)
+        self.close_s = sum(one.effect.close_ms for one in impairments) / 1000
 
     def fullest(self, now: float) -> Bucket | None:
         """The bucket that keeps bytes longest."""
@@ -102,11 +105,11 @@ class Due:
             base = max(base, bucket.charge(now, size))
         if lane.read_bps < math.inf:
             base = max(base, self._read(now, size))
-        due = base
-        for one in lane.impairments:
-            due += one.delay_s()
+        due = base + self._delay_s(what)
         self._last_due = max(self._last_due, due)
-        if not isinstance(what, End):
+        if isinstance(what, End):
+            lane.held_ends += lane.close_s > 0
+        else:
             what = self._stall(base, arrived, self._garble(what))
         self.queue.append(Item(self._last_due, base, arrived, what))
 
@@ -119,9 +122,14 @@ class Due:
             self._read_at = 0.0
         for item in items:
             base = item.base if self._lane.buckets or paced else item.arrived
-            due = base + sum(one.delay_s() for one in self._lane.impairments)
+            due = base + self._delay_s(item.what)
             self._last_due = max(self._last_due, min(due, item.due))
             self.queue.append(item._replace(due=self._last_due))
+
+    def _delay_s(self, what: Chunk | End) -> float:
+        """A draw of each delay, and for an end of the stream what it is late."""
+        late_s = self._lane.close_s if isinstance(what, End) else 0.0
+        return late_s + sum(one.delay_s() for one in self._lane.impairments)
 
     def _read(self, now: float, size: int) -> float:
         """When a slow reader has read so many bytes more."""

@@ -285,6 +285,7 @@ class Link:
             "frozen": sum(connection.frozen for connection in self._connections),
             "corrupted": forward.corrupted + backward.corrupted,
             "unread_bytes": forward.unread_bytes + backward.unread_bytes,
+            "held_ends": forward.held_ends + backward.held_ends,
             "dwell_ms": [round(ms, 3) for ms in (*forward.dwell_ms, *backward.dwell_ms)][-512:],
         }
 

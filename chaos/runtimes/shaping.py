@@ -43,6 +43,7 @@ class Effect:
     key: str = ""
     corrupt: float = 0.0
     read_bps: float | None = None
+    close_ms: float = 0.0
     direction: str = "both"
 
 

@@ -25,6 +25,11 @@ def ask_through(site: Site, link: str, path: str, timeout_s: float, pieces: int 
     return http.get(site.link_ports[link], path, timeout_s, pieces=pieces)
 
 
+def hang_up(site: Site, link: str, timeout_s: float) -> float:
+    """Seconds until a link's target ends a connection that we have ended. Raises `NoAnswer`."""
+    return http.hang_up(site.link_ports[link], timeout_s)
+
+
 def look_up(site: Site, node: str, *, tcp: bool, timeout_s: float) -> str:
     """What becomes of a query of DNS from where the node is: `answered`, `timeout`, `refused`, or other words."""
     if node not in site.containers:

@@ -102,9 +102,7 @@ def is_acknowledged(op: Op) -> bool:
 
 def cold_tokens(read: Op) -> list[str] | None:
     """The tokens of a cold read in their order; None where it did not come."""
-    if read.outcome != "obs" or read.end is None or not isinstance(read.end.value, list):
-        return None
-    return [str(token) for token in read.end.value]
+    return read.names
 
 
 def digest(tokens: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 One line for each rule (`join.p95.effect <= 1.5x`, `join.success.effect <= 1 point`). Fail: the exact sign-flip test
 says at 5 %, by Holm over all such rules of the experiment, that the effect is larger. Pass: the 90 % interval of the
-mean lies within it. Inconclusive: neither, or a window with fewer than three operations, or less than eight pairs.
+mean lies within it. Inconclusive: neither, or a window with fewer than two operations, or less than eight pairs.
 """
 
 from __future__ import annotations

@@ -114,7 +114,8 @@ class Check:
 def witness(history: History, violation: Violation) -> Witness:
     """A violation as people read it: at most 12 events, the first and the last ones kept, and its observers' health."""
     health = [] if violation.health is None else [violation.health]
-    story = sorted([*_shorten(sorted(set(violation.events)), WITNESS_EVENTS - len(health)), *health])
+    story = [*_shorten(sorted(set(violation.events)), WITNESS_EVENTS - len(health)), *health]
+    story.sort(key=lambda event: event[0])
     steps = tuple(WitnessEvent(t_s=history.seconds(t_ns), says=says) for t_ns, says in story)
     return Witness(says=violation.says, events=steps)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chaos.model.event import Event, Phase
+from chaos.record import LAST_NS
 from chaos.verdict.spans import FaultSpan, PhaseSpan, fault_spans, phase_spans
 
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ class Op(NamedTuple):
         return tuple(dict.fromkeys(node for node in known if node))
 
     @property
+    def names(self) -> list[str] | None:
+        """The sessions or tokens that a look was answered with; None where it did not come, or is no such list."""
+        value = self.end.value if self.end is not None and self.end.type == "obs" else None
+        return value if isinstance(value, list) and all(isinstance(name, str) for name in value) else None
+
+    @property
     def cut_short(self) -> bool:
         """The load ended before it could complete: nobody's failure."""
         return self.end is not None and self.end.type in {"info", "gap"} and self.end.error == "load ended"
@@ -64,7 +71,7 @@ class History:
     damage: tuple[str, ...]
     """What is wrong with the record's files, a sentence each."""
     malformed: int
-    """Rows that are no events, and completions without an invoke."""
+    """Rows that are no events, completions without an invoke, and invokes that take another's number."""
     t0_ns: int
     """The moment that people's seconds count from: the start of the load."""
     end_ns: int
@@ -154,6 +161,7 @@ def _is_event(event: object) -> bool:
         and type(event.seq) is int
         and type(event.op) is int
         and type(event.intended_ns) is int
+        and 0 <= event.intended_ns <= LAST_NS
         and type(event.type) is type(event.f) is type(event.worker) is type(event.user) is str
         and type(event.session) is type(event.key) is type(event.node) is str
         and type(event.region) is type(event.error) is str
@@ -168,6 +176,7 @@ def _pair(events: list[Event]) -> tuple[dict[str, list[Op]], dict[str, list[Even
     for event in events:
         pair = (event.worker, event.op)
         if event.type == "invoke":
+            orphans += pair in begun
             begun.add(pair)
         elif event.op < 0 or event.type not in _ENDS:
             if event.type not in {"fault", "phase"}:

@@ -132,9 +132,7 @@ def looks_at(history: History, bounds: Bounds) -> dict[str, Looks]:
 
 def listed(op: Op) -> frozenset[str] | None:
     """The sessions that a look shows; None where it did not come."""
-    if op.outcome != "obs" or op.end is None or not isinstance(op.end.value, list):
-        return None
-    return frozenset(name for name in op.end.value if isinstance(name, str))
+    return None if op.names is None else frozenset(op.names)
 
 
 def observed(history: History, harms: Mapping[str, Harm]) -> Mapping[str, tuple[int, list[int]]]:

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from chaos.errors import InvalidInput, Problem
-from chaos.model.experiment import Injection, LoadSpec, PhaseSpec, StopRule, Threshold
+from chaos.model.experiment import Experiment, Injection, LoadSpec, PhaseSpec, StopRule, Threshold
+from chaos.model.plan import Plan
 from chaos.model.stack import Alerts, Bounds, Frozen
 
 
@@ -32,6 +33,11 @@ def checks_from_plan(plan: dict[str, Any], file: str = "plan.json") -> Checks:
     experiment, spec = plan.get("experiment"), plan.get("spec")
     if not isinstance(experiment, dict) or not isinstance(spec, dict):
         raise InvalidInput((Problem(file, 0, 0, "is not the plan of a run (no experiment or no spec)"),))
+    unknown = [name for name in plan if name not in Plan.model_fields]
+    unknown += [f"experiment.{name}" for name in experiment if name not in Experiment.model_fields]
+    if unknown:
+        problems = tuple(Problem(file, 0, 0, f"{name}: this chaos does not know it") for name in unknown)
+        raise InvalidInput(problems, hint="judge it with the chaos that ran it")
     known = {
         name: experiment[name]
         for name in ("thresholds", "assurance", "load", "phases", "injections", "stop")

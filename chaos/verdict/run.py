@@ -63,7 +63,7 @@ def _read_plan(file: Path) -> dict[str, Any]:
         plan = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidInput((Problem(str(file), 0, 0, f"cannot be read: {error.strerror}"),)) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput((Problem(str(file), 0, 0, f"is not JSON: {error}"),)) from error
     if not isinstance(plan, dict):
         raise InvalidInput((Problem(str(file), 0, 0, "is not the plan of a run"),))

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from chaos.verdict.history import History, Op
     from chaos.verdict.spans import FaultSpan, Turn
 
-LEAST = 3
-"""Operations that each window needs. The test is exact with any number; below this a p95 says nothing."""
+LEAST = 2
+"""Operations that each window needs. The test is exact with any number; the noise takes two."""
 PAIRS = 8
 """The fewest pairs by which one of 12 lines (six flows, two measures) can be significant: 2 ** -8 < 0.05 / 12."""
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import psutil
+from http_node import write_node
 
 from chaos.engine import runs
 from chaos.engine.injector import Injector
@@ -52,22 +53,6 @@ WITHIN_S = 10.0
 QUICK_MS = 300.0
 """A round trip below this knows of no delay of 200 ms each way."""
 
-NODE = """
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *_):
-        pass
-
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-"""
 STACK = """
 stack: mortal
 environment: staging
@@ -87,7 +72,7 @@ links:
 @contextmanager
 def detached(folder: Path) -> Iterator[RunningStack]:
     """The stack, as `chaos stack up` leaves it; ended in the end."""
-    (folder / "node.py").write_text(NODE)
+    write_node(folder)
     (folder / "stack.yaml").write_text(STACK)
     stack = start_stack(load_stack(str(folder / "stack.yaml")), detached=True)
     try:
@@ -101,7 +86,7 @@ class Conductors:
     """Starts conductors; a context manager."""
 
     def __init__(self) -> None:
-        env = os.environ | {"PYTHONPATH": str(ROOT)}
+        env = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}
         pipe = subprocess.PIPE
         self._process = subprocess.Popen([sys.executable, __file__], stdin=pipe, stdout=pipe, text=True, env=env)
         self.pid = self._process.pid

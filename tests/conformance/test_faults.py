@@ -57,6 +57,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "region_loss": {"target": {"region": "east"}},
     "restart": {"target": {"node": "web"}},
     "server_loss": {"target": {"node": "web"}},
+    "slow_close": {"target": {"link": "users--web"}, "linger_ms": 200},
     "slow_reader": {"target": {"link": "users--web"}, "bytes_per_s": 300},
     "stop": {"target": {"node": "web"}},
     "slowdown": {"target": {"node": "web"}, "cpu_share": 0.2, "delay_ms": 30},

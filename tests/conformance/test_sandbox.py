@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sandbox_rig import LEASE_S, LINK, SLACK, Packets, User, boxed_stack, private_network
+from sandbox_rig import LEASE_S, LINK, PACE, SLACK, Packets, User, boxed_stack, private_network
 
 from chaos.engine.injector import Injector
 from chaos.engine.ledger import Ledger
@@ -105,7 +105,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "one way": ("partition", {"mode": "silent", "direction": "backward"}),
     "cut": ("cut", {"percentage": 60}),
     "by the proxy": ("corrupt", {"probability": 1.0}),
-    "flap": ("flap", {"of": "congestion", "arguments": {"delay_ms": 40}, "period": 0.8, "spread": 0.1}),
+    "flap": ("flap", {"of": "congestion", "arguments": {"delay_ms": 40}, "period": 0.8 * PACE, "spread": 0.1}),
 }
 USERS = 5
 
@@ -236,13 +236,14 @@ def test_a_cut_resets_the_asked_share_and_lets_others_in(stack: RunningStack, po
     assert lost == 3
 
 
+@pytest.mark.netem
 @pytest.mark.parametrize("case", FAULTS)
 def test_it_bites_with_evidence_and_heals(case: str, stack: RunningStack, users: list[User], tmp_path: Path) -> None:
     """The fault proves by the same figures as elsewhere that it bit, and that it is gone."""
     told: list[tuple[str, dict[str, Any]]] = []
     ledger = Ledger.create("run", tmp_path)
     injector = Injector(stack.runtime, ledger, 1, threading.Event(), lambda step, _, data: told.append((step, data)))
-    evidence = injector.run(fault(case, 1.0), case)
+    evidence = injector.run(fault(case, PACE), case)
     assert evidence.bit, evidence
     assert told[-1][0] == "off-proof"
     assert told[-1][1]["clean"], told

@@ -17,6 +17,7 @@ from typing import Any
 from docker_engine import Cans
 
 from chaos.runtimes import http
+from chaos.runtimes.docker import DockerStack
 from chaos.runtimes.docker_net import inside
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,6 +106,16 @@ def same_within(before: dict[str, Any], cans: Cans, seconds: float = 10.0) -> fl
         assert time.monotonic() - began < seconds, f"before {before}\nafter {now}"
         time.sleep(0.1)
     return time.monotonic() - began
+
+
+@contextlib.contextmanager
+def left_as_it_was(cans: Cans, stack: DockerStack) -> Iterator[dict[str, Any]]:
+    """Whatever is done to the containers, afterwards they have to be the same; what a failed test left is released."""
+    snapshot = cans.snapshot()
+    yield snapshot
+    for fault in stack.runtime.active():
+        stack.runtime.release(fault)
+    same_within(snapshot, cans)
 
 
 def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:

@@ -8,28 +8,14 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from http_node import write_node
+
 from chaos.runtimes.http import NoAnswer
 from chaos.runtimes.ways import ask_through
 
 if TYPE_CHECKING:
     from chaos.model.stack import Site
 
-NODE = """
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *_):
-        pass
-
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-"""
 HEAD = """
 stack: mesh
 environment: staging
@@ -44,7 +30,7 @@ NODES = {"a": "east", "b": "east", "c": "west", "d": "west"}
 
 def write_mesh(folder: Path) -> Path:
     """Its stack file, with the program that all nodes run."""
-    (folder / "node.py").write_text(NODE)
+    write_node(folder)
     command = '["${python}", "${here}/node.py", "${port}"]'
     nodes = [f"      - {{name: {name}, region: {region}, command: {command}}}" for name, region in NODES.items()]
     links = [_link("users", name, "access") for name in NODES]

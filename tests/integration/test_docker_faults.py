@@ -20,6 +20,7 @@ from docker_rig import (
     datagrams_lost,
     docker_address,
     fetch_s,
+    left_as_it_was,
     live_connection,
     same_within,
     traffic,
@@ -57,11 +58,8 @@ def stack(web: Cans) -> Iterator[DockerStack]:
 @pytest.fixture
 def before(web: Cans, stack: DockerStack) -> Iterator[dict[str, Any]]:
     """How the containers are; afterwards they have to be the same."""
-    snapshot = web.snapshot()
-    yield snapshot
-    for fault in stack.runtime.active():  # of a test that failed
-        stack.runtime.release(fault)
-    same_within(snapshot, web)
+    with left_as_it_was(web, stack) as snapshot:
+        yield snapshot
 
 
 def made(name: str, duration: float = 1.5) -> Fault:

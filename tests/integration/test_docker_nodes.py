@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from docker_engine import Cans, cans, docker, start_can
-from docker_rig import passes, same_within, until
+from docker_rig import left_as_it_was, passes, until
 
 from chaos.engine.injector import Injector
 from chaos.engine.ledger import Ledger
@@ -51,11 +51,8 @@ def stack(web: Cans) -> Iterator[DockerStack]:
 @pytest.fixture(autouse=True)
 def _as_before(web: Cans, stack: DockerStack) -> Iterator[None]:
     """Every test leaves the containers as they were."""
-    snapshot = web.snapshot()
-    yield
-    for fault in stack.runtime.active():  # of a test that failed
-        stack.runtime.release(fault)
-    same_within(snapshot, web)
+    with left_as_it_was(web, stack):
+        yield
 
 
 def hit(stack: DockerStack, folder: Path, name: str, look: Callable[[], Any], **arguments: Any) -> tuple[Evidence, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from docker_engine import Cans, body, cans, docker, start_can
-from docker_rig import FAULTS, same_within, until
+from docker_rig import FAULTS, left_as_it_was, until
 
 from chaos.engine.injector import Injector
 from chaos.engine.ledger import Ledger
@@ -53,11 +53,8 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cans]:
 @pytest.fixture
 def before(web: Cans, stack: DockerStack) -> Iterator[dict[str, Any]]:
     """How the containers are; afterwards they have to be the same."""
-    snapshot = web.snapshot()
-    yield snapshot
-    for fault in stack.runtime.active():  # of a test that failed
-        stack.runtime.release(fault)
-    same_within(snapshot, web)
+    with left_as_it_was(web, stack) as snapshot:
+        yield snapshot
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,19 +12,6 @@ import pytest
 from proxy_rig import Rig, receive, rig, round_trip_ms, until
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Rig]:
-    with rig() as one:
-        yield one
-
-
-@pytest.fixture
-def proxy(shared: Rig) -> Iterator[Rig]:
-    shared.quiet()
-    yield shared
-    shared.quiet()
-
-
 @contextlib.contextmanager
 def connected(proxy: Rig, count: int, link: str = "a") -> Iterator[list[socket.socket]]:
     with contextlib.ExitStack() as exits:
@@ -187,3 +174,43 @@ def test_a_slow_reader_fills_the_senders_buffers() -> None:
             until(stands)
             assert sum(sent) < 16 << 20
             assert one.stats()["bytes_backward"] < 1 << 20
+
+
+def test_a_slow_close_holds_back_the_end_and_nothing_else(proxy: Rig) -> None:
+    """Bytes come back at once; the end that follows them does so after the time each way, or as the fault is lifted."""
+    with proxy.connect() as sock, proxy.connect() as other:
+        proxy.shape(close_ms=400)
+        sock.sendall(b"last words")
+        assert receive(sock, 10) == b"last words"
+        began = time.perf_counter()
+        sock.shutdown(socket.SHUT_WR)
+        assert sock.recv(1) == b""
+        assert time.perf_counter() - began >= 0.8
+        assert proxy.stats()["held_ends"] == 2
+        proxy.shape(close_ms=60_000)
+        other.shutdown(socket.SHUT_WR)
+        until(lambda: proxy.stats()["held_ends"] == 3)
+        proxy.release()
+        other.settimeout(10)
+        assert other.recv(1) == b""
+
+
+def test_a_reset_is_late_too_where_ends_are() -> None:
+    """The server of a client that resets learns of it after the time, and answers nobody meanwhile."""
+    ended: list[float] = []
+
+    def session(sock: socket.socket) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := sock.recv(100):
+                sock.sendall(data)
+        ended.append(time.monotonic())
+
+    with rig(session) as one:
+        sock = one.connect()
+        round_trip_ms(sock)
+        one.shape(close_ms=500, direction="forward")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        gone = time.monotonic()
+        sock.close()
+        until(lambda: one.stats()["connections"] == 0)
+        assert until(lambda: ended)[0] - gone >= 0.5

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 INTO_S = 0.5
 """The kill comes so long after the fault is on, and a look at all containers later; the shortest fault lasts 3 s."""
 UNTIL_ON_S = 120.0
-LOOKS_S = 4.0
+LOOKS_S = 12.0
 LIGHT = {"load": {"participants": 30, "editors": 8}, "phases": {"warm_up": 2, "baseline": 4}}
 NOT_ON_CONTAINERS = ("broken_sockets",)
 """They freeze connections and slow readers down, which takes a link proxy."""

@@ -38,6 +38,7 @@ WITHOUT_EXPERIMENT = {
     "duplicate": "takes a carrier of packets: containers or a sandbox",
     "memory_pressure": "takes containers",
     "oom": "takes containers",
+    "slow_close": "nobody's service suffers from it alone; ghosts and limits are what it can bring to light",
     "reorder": "takes a carrier of packets: containers or a sandbox",
 }
 """Faults that no shipped experiment shows, and why."""

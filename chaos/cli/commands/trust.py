@@ -28,8 +28,7 @@ EXAMPLE = "chaos trust\nchaos trust --only ghost --only lost-edit --clean 0 --st
 @click.option(
     "--clean",
     type=click.IntRange(0, 10000),
-    default=9,
-    show_default=True,
+    show_default="each once",
     help="Runs of the shipped experiments, in turn, on a stack without a defect.",
 )
 @click.option(
@@ -56,7 +55,7 @@ def command(  # noqa: PLR0913 - one per option
     *,
     only: tuple[str, ...],
     times: int,
-    clean: int,
+    clean: int | None,
     steady: int,
     jobs: int,
     directory: Path,
@@ -70,13 +69,14 @@ def command(  # noqa: PLR0913 - one per option
     records; and compares runs without a fault. Each run is noted when it ends, so an interrupted suite goes on where
     it was. Ends with 1 where a verdict was wrong, with 3 where too little was seen.
     """
+    from chaos.experiment.document import shipped
     from chaos.stacks.embedded import mutants
     from chaos.trust.cases import RUN_S, cases
 
     known = mutants.names()
     if wrong := [name for name in only if name not in known]:
         raise UsageError(f"there is no mutant {', '.join(wrong)}", hint=f"there are {', '.join(known)}")
-    wanted = cases(only or known, times, clean, steady)
+    wanted = cases(only or known, times, len(shipped()) if clean is None else clean, steady)
     if not wanted:
         raise UsageError("nothing to run", hint="--times, --clean and --steady say how many")
     from chaos.trust.conclusion import conclude

@@ -56,11 +56,11 @@ class _Room:
         at = len(self.looks)
         self.looks.append(look)
         self.times.append(look.begin.t_ns)
-        if look.outcome == "obs" and look.end is not None and isinstance(look.end.value, list):
-            for session in {name for name in look.end.value if isinstance(name, str)}:
-                self.listed[session].append(at)
-        else:
+        names = look.names
+        if names is None:
             self.gaps.append(at)
+        for session in set(names or ()):
+            self.listed[session].append(at)
 
 
 def run(history: History, bounds: Bounds) -> CheckFindings:

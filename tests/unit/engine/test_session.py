@@ -132,7 +132,9 @@ def going_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, per_step: int) -> 
         come(per_step)
 
     monkeypatch.setattr(session, "wait", wait)
-    monkeypatch.setattr(session, "_recorder", Recorder(session.directory.path / "events" / "conductor.msgpack", "c"))
+    monkeypatch.setattr(
+        session, "_recorder", Recorder(session.directory.path / "events" / "conductor.msgpack", "conductor")
+    )
     session._enter(Phase.RECOVERY, 11)
     come(10)
     session._go_on(10)

@@ -310,6 +310,23 @@ def test_a_warning_that_nobody_can_give_is_noted() -> None:
     assert any("the load ends 14 s after the first fault" in note for note in notes)
 
 
+@pytest.mark.parametrize(("duration", "noted"), [(16, True), (48, False)])
+def test_thin_windows_are_noted(duration: float, noted: bool) -> None:
+    """A flow that half the users use ten times a second needs windows of about two seconds to have eight each."""
+    given = {"fault": "interleave", "of": "congestion", "arguments": {"delay_ms": 30}, "duration": duration}
+    rules = {"load": {"editors": 10}, "thresholds": {"fault": ["edit_ack.p95.effect <= 1.5x"]}}
+    made = experiment({**given, "target": {"link": "users--gw-east"}}, extension=rules)
+    assert any("in each window; less than 8" in note for note in planned(made, twin()).notes) is noted
+
+
+def test_an_extension_belongs_to_the_horizon() -> None:
+    """Arrivals are planned as far as the recovery may go on; the phases and their starts stay as they are."""
+    lengths = {"phases": {"extend": 60}}
+    short, longer = (planned(experiment(pause(node="doc-e1"), extension=one), twin()) for one in ({}, lengths))
+    assert longer.horizon_s == short.horizon_s + 60
+    assert (longer.total_s, longer.phases) == (short.total_s, short.phases)
+
+
 def test_a_short_recovery_is_noted() -> None:
     """A recovery phase that cannot hold ten good seconds is told before the run."""
     given = experiment({"fault": "pause", "target": {"node": "meet-e1"}, "duration": 1})

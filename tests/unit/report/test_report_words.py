@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from chaos.errors import ExitCode
 from chaos.model.verdict import Kind, Outcome, Verdict
 from chaos.report import words
+from chaos.verdict.checks import registry
 from tests.unit.report import sample
 
 
@@ -98,9 +101,23 @@ def test_ending_and_next_command(code: ExitCode, ending: str, command: str) -> N
     assert words.next_step(verdict, sample.story())[0] == command
 
 
+def test_a_run_that_can_be_replayed_is_replayed() -> None:
+    """With all that the command line changed, which naming the experiment would leave out."""
+    story = dataclasses.replace(sample.story(), replay="runs/20260314T090000Z-x-1f3a")
+    failed = sample.verdict().model_copy(update={"exit_code": ExitCode.FAIL})
+    assert words.next_step(failed, story)[0] == "chaos run --replay runs/20260314T090000Z-x-1f3a"
+
+
 def test_next_command_of_pass_and_of_too_few_samples() -> None:
     """A pass leads on to other experiments, too few samples lead to the plan that counts them."""
     few = sample.check("join.p95", "join.p95 < 1s", Kind.SLO, "fault", Outcome.INCONCLUSIVE, "no samples")
     verdict = Verdict(outcome=Outcome.INCONCLUSIVE, exit_code=ExitCode.INCONCLUSIVE, checks=(few,), says="")
     assert words.next_step(verdict, sample.story())[0] == "chaos plan experiments/network_congestion.json"
     assert words.next_step(sample.passed(), sample.story())[0] == "chaos list experiments"
+
+
+def test_every_check_says_what_its_failure_means_to_people() -> None:
+    """A sentence for each, and for no two the same."""
+    said = [words.BROKEN[name] for name in registry()]
+    assert len(set(said)) == len(said)
+    assert all(one[0].isupper() and one.endswith(".") for one in said)

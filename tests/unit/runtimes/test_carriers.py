@@ -70,7 +70,7 @@ def test_a_container_that_lacks_something_is_named() -> None:
     assert "picked" not in tried.on(("front",)).why_not
 
 
-@pytest.mark.parametrize("part", [{"strike": "freeze"}, {"read_bps": 10.0}])
+@pytest.mark.parametrize("part", [{"strike": "freeze"}, {"read_bps": 10.0}, {"close_ms": 9.0}])
 def test_what_only_a_link_proxy_does_has_no_carrier_on_containers(part: dict[str, object]) -> None:
     """Nothing that meets packets knows the connections that they belong to."""
     (ask,) = Ask.parts(LinkEffect.model_validate(part))

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 from histories import Record
-from runs import busy, clean, run_of
+from whole_runs import busy, clean, run_of
 
 from chaos.model.verdict import CheckResult, Outcome
 from chaos.verdict.comparison import WINDOWS, compare

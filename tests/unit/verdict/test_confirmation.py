@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from histories import Record
-from runs import checks, clean
+from whole_runs import checks, clean
 
 from chaos.errors import ExitCode, InvalidInput
 from chaos.model.verdict import Outcome

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from histories import Record, findings, seen, told
-from runs import checks, clean
+from whole_runs import checks, clean
 
 from chaos.model.experiment import Injection
 from chaos.model.verdict import Outcome

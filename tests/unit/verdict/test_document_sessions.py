@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from histories import Record, findings, seen, told
-from runs import clean
+from whole_runs import clean
 
 from chaos.model.verdict import Outcome
 

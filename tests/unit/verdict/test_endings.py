@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runs import checks, clean
+from whole_runs import checks, clean
 
 from chaos.errors import ExitCode
 from chaos.experiment.stops import parse_stop

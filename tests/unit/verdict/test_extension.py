@@ -6,7 +6,7 @@ import random
 
 import pytest
 from histories import Record, rule
-from runs import checks
+from whole_runs import checks
 
 from chaos.model.experiment import LOOKS, PhaseSpec
 from chaos.model.verdict import Outcome

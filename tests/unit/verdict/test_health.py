@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from histories import BOUNDS, NS, ORIGIN, Record, rule
-from runs import checks, clean
+from whole_runs import checks, clean
 from worlds import judged
 
 from chaos.model.verdict import CheckResult, Outcome

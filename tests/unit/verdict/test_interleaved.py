@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from histories import NS, ORIGIN, Record, findings, rule
-from runs import checks
+from whole_runs import checks
 
 from chaos.faults.base import Injection
 from chaos.faults.interleave import Interleave

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from histories import Record, rule
-from runs import LOAD, RULES, checks, clean
+from whole_runs import LOAD, RULES, checks, clean
 
 from chaos.errors import ExitCode
 from chaos.model.verdict import CheckResult, Kind, Outcome, Verdict

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from histories import NS, ORIGIN, Record
-from runs import LOAD, checks, clean
+from whole_runs import LOAD, checks, clean
 
 from chaos.model.verdict import Outcome
 from chaos.verdict.judge import judge

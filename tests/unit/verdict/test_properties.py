@@ -10,7 +10,7 @@ import pytest
 from histories import Record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from runs import checks, clean
+from whole_runs import checks, clean
 from worlds import CORRECT, PLANTED, judged, world
 
 from chaos.model.event import Event

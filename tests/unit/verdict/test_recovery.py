@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from histories import Record, rule
-from runs import checks, clean
+from whole_runs import checks, clean
 
 from chaos.model.verdict import CheckResult, Outcome
 from chaos.verdict.flows import measure

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from runs import checks, write
+from whole_runs import checks, write
 
 from chaos.errors import InvalidInput
 from chaos.model.verdict import Outcome

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from histories import Record
-from runs import checks, clean
+from whole_runs import checks, clean
 
 from chaos.model.verdict import CheckResult, Outcome
 from chaos.verdict.judge import judge

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from runs import busy, write
+from whole_runs import busy, write
 
 from chaos.model.verdict import Outcome
 from chaos.trust.same import failed, same, slowed

@@ -6,7 +6,7 @@ import pytest
 from histories import Record, rule
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runs import checks
+from whole_runs import checks
 
 from chaos.model.experiment import Threshold
 from chaos.model.stack import Alerts
