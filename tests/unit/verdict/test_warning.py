@@ -14,6 +14,7 @@ from chaos.model.verdict import CheckResult, Kind, Outcome
 from chaos.verdict.flows import measure
 from chaos.verdict.history import History
 from chaos.verdict.judge import judge
+from chaos.verdict.rules import checks_from_plan
 from chaos.verdict.warning import warning
 
 PASS, FAIL, INCONCLUSIVE = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE
@@ -199,6 +200,14 @@ def test_it_stands_in_the_verdict_and_is_no_operation_in_flight() -> None:
     alone = looks(Record().fault(10, 20), {}).history()
     flight = next(one for one in judge(alone, known).checks if one.id.startswith("sometimes.an-operation"))
     assert flight.outcome is INCONCLUSIVE
+
+
+def test_a_plan_says_whom_a_run_asked() -> None:
+    """What the stack file named is read from the plan; a plan from before alerts names nobody."""
+    asked_of = {"prometheus": "http://127.0.0.1:9090"}
+    found = checks_from_plan({"experiment": {}, "spec": {"stack": "s", "alerts": asked_of}})
+    assert found.alerts == Alerts(**asked_of)
+    assert checks_from_plan({"experiment": {}, "spec": {"stack": "s"}}).alerts is None
 
 
 spans = st.tuples(st.floats(0, 58), st.floats(0, 58)).map(lambda span: (min(span), max(span)))

@@ -124,8 +124,16 @@ def busy(seed: int, *, slower: float = 1.0, lost: float = 0.0, every: int = 1) -
 def write(directory: Path) -> Path:
     """The clean run as a directory."""
     rules = checks()
-    experiment = rules.model_dump(mode="json", exclude={"bounds"}) | {"title": "Classes survive", "file": "e.json"}
-    plan = {"experiment": experiment, "spec": {"stack": "s", "bounds": BOUNDS.model_dump()}, "seed": 4711}
+    told = rules.model_dump(mode="json")
+    experiment = {name: told[name] for name in told.keys() - {"bounds", "alerts"}} | {
+        "title": "Classes survive",
+        "file": "e.json",
+    }
+    plan = {
+        "experiment": experiment,
+        "spec": {"stack": "s", "bounds": told["bounds"], "alerts": told["alerts"]},
+        "seed": 4711,
+    }
     (directory / "plan.json").write_text(json.dumps(plan))
     history = clean().history()
     for worker in ("load", "conductor", "phases"):
