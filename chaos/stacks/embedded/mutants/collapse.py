@@ -12,7 +12,7 @@ SHOWN_BY = "broken_sockets"
 CAUGHT_BY = "metastability"
 ALONE_S = 0.01
 """What a client takes while nobody else waits."""
-CROWD = 6
+CROWD = 3
 """So many who wait make it twice as long."""
 
 
