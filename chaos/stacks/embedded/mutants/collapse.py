@@ -1,19 +1,24 @@
-"""A gateway connects one client at a time, the slower the more are waiting, also those who have given up by then."""
+"""A gateway that loses many clients at once is slow to connect them until nobody waits, also those who have given up."""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from typing import Any
+
+from websockets.asyncio.server import ServerConnection
 
 from chaos.stacks.embedded.gateway import Gateway, Relay
 
 SERVICE = "gateway"
 SHOWN_BY = "broken_sockets"
 CAUGHT_BY = "metastability"
-ALONE_S = 0.01
-"""What a client takes while nobody else waits."""
-CROWD = 3
-"""So many who wait make it twice as long."""
+MANY = 8
+"""So many clients lost within a second empty the cache."""
+WARM_S, COLD_S = 0.005, 0.15
+"""What connecting a client takes, one after the other: with an empty cache fewer a second than come."""
+ABRUPT = (None, 1006)
 
 
 def mutate(base: type[Gateway]) -> type[Gateway]:
@@ -24,6 +29,16 @@ def mutate(base: type[Gateway]) -> type[Gateway]:
             super().__init__(options)
             self._lane = asyncio.Lock()
             self._waiting = 0
+            self._cold = False
+            self._lost: deque[float] = deque(maxlen=MANY)
+
+        async def handle(self, connection: ServerConnection) -> None:
+            try:
+                await super().handle(connection)
+            finally:
+                if connection.close_code in ABRUPT:
+                    self._lost.append(time.monotonic())
+                    self._cold |= len(self._lost) == MANY and self._lost[-1] - self._lost[0] < 1
 
         async def reach(self, kind: str, key: str, *, relayed: bool) -> Relay:
             if not relayed:
@@ -34,7 +49,8 @@ def mutate(base: type[Gateway]) -> type[Gateway]:
         async def _turn(self) -> None:
             self._waiting += 1
             async with self._lane:
-                await asyncio.sleep(ALONE_S * (1 + self._waiting / CROWD))
+                await asyncio.sleep(COLD_S if self._cold else WARM_S)
             self._waiting -= 1
+            self._cold &= self._waiting > 0
 
     return Congested
