@@ -1,4 +1,4 @@
-"""A gateway that loses many clients at once is slow to connect them until nobody waits, also those who have given up."""
+"""A gateway that loses many clients at once is slow to connect them until nobody waits, not even who has given up."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 
-from chaos.stacks.embedded.gateway import Gateway, Relay
+from chaos.stacks.embedded.gateway import Gateway, Relay, Unreachable
 
 SERVICE = "gateway"
 SHOWN_BY = "broken_sockets"
@@ -18,6 +18,8 @@ MANY = 8
 """So many clients lost within a second empty the cache."""
 WARM_S, COLD_S = 0.005, 0.15
 """What connecting a client takes, one after the other: with an empty cache fewer a second than come."""
+FULL = 40
+"""So many wait; others are told to try again."""
 ABRUPT = (None, 1006)
 
 
@@ -41,6 +43,8 @@ def mutate(base: type[Gateway]) -> type[Gateway]:
                     self._cold |= len(self._lost) == MANY and self._lost[-1] - self._lost[0] < 1
 
         async def reach(self, kind: str, key: str, *, relayed: bool) -> Relay:
+            if self._waiting >= FULL:
+                raise Unreachable("too many wait")
             if not relayed:
                 await asyncio.shield(self.background.add(self._turn()))
             relay: Relay = await super().reach(kind, key, relayed=relayed)
