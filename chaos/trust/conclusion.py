@@ -146,7 +146,7 @@ def _doubts(
     if clean and (unseen := sorted(set(registry()) - set(hungry), key=_order)):
         yield f"no clean run had anything to judge for {', '.join(unseen)}"
     if equals.doubtful:
-        yield f"{equals.doubtful} pairs of equal runs could not be compared: one of the two cannot be believed"
+        yield f"{equals.doubtful} of {equals.doubtful + equals.pairs} pairs of equal runs could not be compared"
 
 
 def _order(check: str) -> tuple[str, int]:

@@ -13,8 +13,8 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from chaos.model.verdict import Kind, Outcome
-from chaos.verdict.comparison import compare
+from chaos.model.verdict import Outcome
+from chaos.verdict.comparison import compare, doubts
 from chaos.verdict.flows import FLOWS
 from chaos.verdict.history import build
 
@@ -38,7 +38,7 @@ class Same(NamedTuple):
     alarms: tuple[str, ...]
     """The lines that were called a regression."""
     doubtful: int
-    """Pairs that could not be compared, since one of the two runs cannot be believed."""
+    """Pairs that could not be compared: a run cannot be believed, or our own machine was not the same."""
     slower: dict[str, float]
     """Per flow, how many times slower it must get to be flagged; absent: even the largest step was not."""
     failing: dict[str, float]
@@ -47,10 +47,8 @@ class Same(NamedTuple):
 
 def same(records: Sequence[RunRecord]) -> Same:
     """Compare every record with every other; pure."""
-    believed = [one for one in records if all(
-        line.outcome is Outcome.PASS for line in one.verdict.checks if line.kind is Kind.VALIDITY)]  # fmt: skip
     alarms, lines = [], 0
-    pairs = list(itertools.permutations(believed, 2))
+    pairs = [pair for pair in itertools.permutations(records, 2) if not any(doubts(*pair))]
     for first, second in pairs:
         found = compare(first, second)
         lines += len(found)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chaos.model.event import Phase
 from chaos.model.verdict import CheckResult, Kind, Outcome
-from chaos.verdict.flows import FLOWS, measure, within
+from chaos.verdict.flows import FLOWS, measure, null_answers, within
+from chaos.verdict.history import NS
 from chaos.verdict.pairs import MARGIN, POINT, UNDECIDED, Line, Pair, failing, slower
-from chaos.verdict.stats import holm
+from chaos.verdict.stats import holm, quantile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +32,9 @@ WINDOWS = 10
 2 ** -10 < 0.05 / 36."""
 LEAST = 5
 """Operations that each window needs in both runs for a line to be compared."""
+ALIKE, ALIKE_S = 2.0, 0.002
+"""The null target's p95 may differ by this factor, or by so many seconds: on a machine that others begin to use, every
+flow gets slower by several times as much as it does, since a request goes through several processes."""
 PHASES = ("baseline", "fault", "recovery")
 
 
@@ -45,25 +49,36 @@ class _Compared(NamedTuple):
 def compare(first: RunRecord, second: RunRecord, margin: float = MARGIN) -> tuple[CheckResult, ...]:
     """Every line that could be compared, worst first within its kind; pure.
 
-    Fail: a regression. Pass: shown to be within the margin. Inconclusive: neither, or one of the runs cannot be
-    believed. Nothing at all to compare is one inconclusive line.
+    Fail: a regression. Pass: shown to be within the margin. Inconclusive: neither, or there are `doubts`. Nothing at
+    all to compare is one inconclusive line.
     """
-    verdicts = first.verdict, second.verdict
-    doubts = tuple(_doubts("first", verdicts[0])) + tuple(_doubts("second", verdicts[1]))
+    why_not = tuple(doubts(first, second))
     lines = list(_lines(first, second, margin))
     adjusted = holm([one.line.p for one in lines])
-    flows = [_told(one, p, margin, doubts) for one, p in zip(lines, adjusted, strict=True)]
-    found = (*_changed(*verdicts), *flows)
+    flows = [_told(one, p, margin, why_not) for one, p in zip(lines, adjusted, strict=True)]
+    found = (*_changed(first.verdict, second.verdict), *flows)
     if not lines:
         needed = f"a flow needs {LEAST} operations in each of {WINDOWS} windows of a phase, in both runs"
         found = (*found, _result("flows", "run", Outcome.INCONCLUSIVE, "nothing to compare", (needed,)))
     return found
 
 
-def _doubts(which: str, verdict: Verdict) -> Iterator[str]:
-    for one in verdict.checks:
-        if one.kind is Kind.VALIDITY and one.outcome is not Outcome.PASS:
-            yield f"the {which} run cannot be believed: {one.name} ({one.measured})"
+def doubts(first: RunRecord, second: RunRecord) -> Iterator[str]:
+    """Why the two cannot be compared: one of them cannot be believed, or our own machine was not the same."""
+    for which, run in (("first", first), ("second", second)):
+        for one in run.verdict.checks:
+            if one.kind is Kind.VALIDITY and one.outcome is not Outcome.PASS:
+                yield f"the {which} run cannot be believed: {one.name} ({one.measured})"
+    took = [_null_p95(run.history) for run in (first, second)]
+    if all(took) and max(took) > ALIKE * min(took) and max(took) - min(took) > ALIKE_S:
+        was, now = (f"{1000 * one:.1f} ms" for one in took)
+        yield f"our own machine was not the same: a target that does nothing took {was}, then {now} (p95)"
+
+
+def _null_p95(history: History) -> float:
+    """Seconds; 0 without any answer."""
+    took = sorted((event.t_ns - event.intended_ns) / NS for event in null_answers(history))
+    return max(0.0, quantile(took, 0.95)) if took else 0.0
 
 
 def _lines(first: RunRecord, second: RunRecord, margin: float) -> Iterator[_Compared]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from histories import Record
+from histories import NS, Record
 from whole_runs import busy, clean, run_of
 
 from chaos.model.verdict import CheckResult, Outcome
@@ -89,3 +89,17 @@ def test_a_run_that_cannot_be_believed_is_compared_with_nothing(at_fault: str) -
     found = lines(first, second, "say.p95")
     assert {one.outcome for one in found.values()} == {Outcome.INCONCLUSIVE}
     assert all(at_fault in one.reasons[0] for one in found.values())
+
+
+@pytest.mark.parametrize("busy_one", [0, 1])
+def test_runs_on_a_machine_that_was_not_the_same_are_not_compared(busy_one: int) -> None:
+    """Where a target that does nothing took several times as long, nobody can say whose fault the rest is."""
+    pair = [busy(1), busy(2, slower=3.0)]
+    events = [
+        event._replace(t_ns=event.t_ns + NS // 100) if event.f == "null" else event
+        for event in pair[busy_one].history.events
+    ]
+    pair[busy_one] = dataclasses.replace(pair[busy_one], history=build(events))
+    found = lines(pair[0], pair[1], "say.p95")
+    assert {one.outcome for one in found.values()} == {Outcome.INCONCLUSIVE}
+    assert all("our own machine was not the same" in one.reasons[0] for one in found.values())
