@@ -16,7 +16,7 @@ SHOWN_BY = "broken_sockets"
 CAUGHT_BY = "metastability"
 MANY = 8
 """So many clients lost within a second empty the cache."""
-WARM_S, COLD_S = 0.005, 0.15
+WARM_S, COLD_S = 0.005, 0.1
 """What connecting a client takes, one after the other: with an empty cache fewer a second than come."""
 FULL = 40
 """So many wait; others are told to try again."""
