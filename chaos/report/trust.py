@@ -124,7 +124,7 @@ def _counts(counts: Counter[str]) -> Text:
 
 def _same(same: Same, signs: Glyphs) -> Iterator[RenderableType]:
     yield Text("the same run twice, without a fault", style="bold")
-    yield Text(f"false alarms: {len(same.alarms)} in {same.pairs} comparisons with {same.lines} lines")
+    yield Text(f"false alarms: in {same.alarmed} of {same.pairs} comparisons, {len(same.alarms)} of {same.lines} lines")
     for alarm in same.alarms:
         yield Text(signs.text(f"  {alarm}"), style="dim")
     slower = ", ".join(f"{flow} {factor:g}×" for flow, factor in same.slower.items())

@@ -128,8 +128,8 @@ def _problems(
         for outcome, says in ((Outcome.PASS, "passed"), (Outcome.FAIL, "failed")):
             if outcomes[outcome]:
                 yield f"{check} {says} on {outcomes[outcome]} records without their observations"
-    if equals.pairs and len(equals.alarms) > ALARMS * equals.pairs:
-        yield f"{len(equals.alarms)} false alarms in {equals.pairs} comparisons of equals"
+    if equals.alarmed > ALARMS * equals.pairs:
+        yield f"false alarms in {equals.alarmed} of {equals.pairs} comparisons of equals"
 
 
 def _doubts(

@@ -35,6 +35,8 @@ class Same(NamedTuple):
 
     pairs: int
     lines: int
+    alarmed: int
+    """Of the pairs, those with a false alarm."""
     alarms: tuple[str, ...]
     """The lines that were called a regression."""
     doubtful: int
@@ -47,17 +49,20 @@ class Same(NamedTuple):
 
 def same(records: Sequence[RunRecord]) -> Same:
     """Compare every record with every other; pure."""
-    alarms, lines = [], 0
+    alarms: list[str] = []
+    lines = alarmed = 0
     pairs = [pair for pair in itertools.permutations(records, 2) if not any(doubts(*pair))]
     for first, second in pairs:
         found = compare(first, second)
         lines += len(found)
         names = f"{first.directory.name} -> {second.directory.name}"
-        alarms += [f"{names}: {one.name} {one.phase}: {one.measured}" for one in found if one.outcome is Outcome.FAIL]
+        raised = [one for one in found if one.outcome is Outcome.FAIL]
+        alarms += [f"{names}: {one.name} {one.phase}: {one.measured}" for one in raised]
+        alarmed += bool(raised)
     chosen = pairs[:: max(1, len(pairs) // PAIRS)][:PAIRS]
     total = len(records) * (len(records) - 1)
     slower, failing = _smallest(chosen, "p95", SLOWER), _smallest(chosen, "success", FAILING)
-    return Same(len(pairs), lines, tuple(alarms), total - len(pairs), slower, failing)
+    return Same(len(pairs), lines, alarmed, tuple(alarms), total - len(pairs), slower, failing)
 
 
 def _smallest(pairs: Sequence[tuple[RunRecord, RunRecord]], word: str, steps: Sequence[float]) -> dict[str, float]:

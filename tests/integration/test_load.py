@@ -37,7 +37,19 @@ LOAD = {
 }
 SECONDS = 6
 EDITS = {"edit", "offline_edit"}
-PAIRED = {"join", "rejoin", "resume", "leave", "say", "own_roster", "knock", "knock_leave", "edit", "offline_edit"}
+PAIRED = {
+    "join",
+    "rejoin",
+    "resume",
+    "leave",
+    "say",
+    "own_roster",
+    "knock",
+    "knock_leave",
+    "patient_join",
+    "edit",
+    "offline_edit",
+}
 PAIRED |= {"delete", "roster", "tokens", "reread", "view", "cold_read"}
 
 

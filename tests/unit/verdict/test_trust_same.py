@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def test_equals_raise_no_alarm_and_show_what_would() -> None:
     """Two runs that differ by chance: two comparisons, no regression, and a slow-down of twice is seen."""
     found = same([busy(1), busy(2)])
-    assert (found.pairs, found.doubtful, found.alarms) == (2, 0, ())
+    assert (found.pairs, found.doubtful, found.alarmed, found.alarms) == (2, 0, 0, ())
     assert found.lines > 0
     assert 1.5 < found.slower["say"] <= 2.0
     assert found.failing["say"] <= 0.12
@@ -30,7 +30,7 @@ def test_a_run_that_cannot_be_believed_is_compared_with_nobody() -> None:
     """It is counted as a pair that nobody could compare."""
     spoilt = busy(2)
     spoilt = replace(spoilt, history=build(event for event in spoilt.history.events if event.f != "null"))
-    assert same([busy(1), spoilt])[:4] == (0, 0, (), 2)
+    assert same([busy(1), spoilt])[:5] == (0, 0, 0, (), 2)
 
 
 def test_worse_is_worse() -> None:
