@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from proxy_rig import Rig, receive, rig, round_trip_ms, until
@@ -19,6 +19,18 @@ def connected(proxy: Rig, count: int, link: str = "a") -> Iterator[list[socket.s
         for sock in socks:
             round_trip_ms(sock)
         yield socks
+
+
+def echo_until_end(ended: list[float]) -> Callable[[socket.socket], None]:
+    """A session that answers with what it is sent, and notes when it learns of its client's end."""
+
+    def session(sock: socket.socket) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := sock.recv(100):
+                sock.sendall(data)
+        ended.append(time.monotonic())
+
+    return session
 
 
 def was_reset(sock: socket.socket) -> bool:
@@ -101,14 +113,7 @@ def test_frozen_connections_hold_both_ways_and_new_ones_work(proxy: Rig) -> None
 def test_a_client_that_resets_while_frozen_is_noticed_after_the_lift() -> None:
     """The server of a frozen connection learns of its client's reset when the fault is lifted, not before."""
     ended: list[float] = []
-
-    def session(sock: socket.socket) -> None:
-        with contextlib.suppress(ConnectionError):
-            while data := sock.recv(100):
-                sock.sendall(data)
-        ended.append(time.monotonic())
-
-    with rig(session) as one:
+    with rig(echo_until_end(ended)) as one:
         sock = one.connect()
         round_trip_ms(sock)
         one.shape(strike="freeze")
@@ -198,14 +203,7 @@ def test_a_slow_close_holds_back_the_end_and_nothing_else(proxy: Rig) -> None:
 def test_a_reset_is_late_too_where_ends_are() -> None:
     """The server of a client that resets learns of it after the time, and answers nobody meanwhile."""
     ended: list[float] = []
-
-    def session(sock: socket.socket) -> None:
-        with contextlib.suppress(ConnectionError):
-            while data := sock.recv(100):
-                sock.sendall(data)
-        ended.append(time.monotonic())
-
-    with rig(session) as one:
+    with rig(echo_until_end(ended)) as one:
         sock = one.connect()
         round_trip_ms(sock)
         one.shape(close_ms=500, direction="forward")

@@ -69,6 +69,27 @@ def tokens_of(state: bytes) -> list[str]:
     return list(doc.get(ROOT, type=Array))
 
 
+def now_and_then(base: type[T], every: int, change: Callable[[Any, int], Callable[[Any], None]]) -> type[T]:
+    """A document node's class that changes a document by itself whenever so many more updates were taken.
+
+    `change(document, updates)` gives what is then done to the document's tokens.
+    """
+    from chaos.stacks.embedded.shared import Edit  # noqa: PLC0415 - as above
+
+    class Meddling(base):  # type: ignore[valid-type,misc]
+        def __init__(self, *args: Any) -> None:
+            self._taken = 0
+            super().__init__(*args)
+
+        async def commit(self, batch: list[Edit]) -> None:
+            await super().commit(batch)
+            before, self._taken = self._taken, self._taken + len(batch)
+            if before // every != self._taken // every:
+                await super().commit([Edit(None, rewritten(self.state(), change(self, self._taken)))])
+
+    return Meddling
+
+
 def _doc(state: bytes) -> Any:
     from pycrdt import Doc  # noqa: PLC0415 - as above
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from chaos.stacks.embedded.mutants import rewritten
-from chaos.stacks.embedded.shared import Document, Edit
+from chaos.stacks.embedded.mutants import now_and_then
+from chaos.stacks.embedded.shared import Document
 
 SERVICE = "documents"
 SHOWN_BY = "network_congestion"
@@ -17,16 +18,7 @@ EVERY = 25
 def mutate(base: type[Document]) -> type[Document]:
     """Write without a writer."""
 
-    class Possessed(base):  # type: ignore[valid-type,misc]
-        def __init__(self, *args: Any) -> None:
-            self._taken = 0
-            super().__init__(*args)
+    def write(document: Document, updates: int) -> Callable[[Any], None]:
+        return lambda tokens: tokens.append(f"{document.name}-nobody-{updates}")
 
-        async def commit(self, batch: list[Edit]) -> None:
-            await super().commit(batch)
-            before, self._taken = self._taken, self._taken + len(batch)
-            if before // EVERY != self._taken // EVERY:
-                token = f"{self.name}-nobody-{self._taken}"
-                await super().commit([Edit(None, rewritten(self.state(), lambda tokens: tokens.append(token)))])
-
-    return Possessed
+    return now_and_then(base, EVERY, write)

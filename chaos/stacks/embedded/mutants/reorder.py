@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from chaos.stacks.embedded.mutants import rewritten
-from chaos.stacks.embedded.shared import Document, Edit
+from chaos.stacks.embedded.mutants import now_and_then
+from chaos.stacks.embedded.shared import Document
 
 SERVICE = "documents"
 SHOWN_BY = "network_congestion"
@@ -27,15 +27,4 @@ def mutate(base: type[Document]) -> type[Document]:
             tokens.insert(at, second)
             tokens.insert(at + 1, first)
 
-    class Shuffling(base):  # type: ignore[valid-type,misc]
-        def __init__(self, *args: Any) -> None:
-            self._taken = 0
-            super().__init__(*args)
-
-        async def commit(self, batch: list[Edit]) -> None:
-            await super().commit(batch)
-            before, self._taken = self._taken, self._taken + len(batch)
-            if before // EVERY != self._taken // EVERY:
-                await super().commit([Edit(None, rewritten(self.state(), swap))])
-
-    return Shuffling
+    return now_and_then(base, EVERY, lambda _document, _updates: swap)
